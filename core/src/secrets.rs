@@ -1,0 +1,200 @@
+//! Making a project's secrets from what its stack declares.
+
+use std::collections::BTreeMap;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use hmac::{Hmac, Mac};
+use rand::{Rng, TryRngCore, rngs::OsRng};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Error, Kind, Result},
+    names::SecretName,
+    stack::{SecretGenerator, StackSpec},
+};
+
+/// How many bytes a chosen secret may have.
+const MAX_CHOSEN: usize = 4096;
+
+/// All secrets of a new project: those that the caller chose, and the rest made as the stack declares.
+///
+/// # Errors
+/// `InvalidInput` for a chosen secret that the stack does not declare or that no configuration file can hold;
+/// `Unavailable` if the system gives no randomness.
+pub(crate) fn make(
+    stack: &StackSpec,
+    chosen: &BTreeMap<SecretName, SecretString>,
+    now: OffsetDateTime,
+) -> Result<BTreeMap<SecretName, SecretString>> {
+    check_chosen(stack, chosen)?;
+    let mut made = BTreeMap::new();
+    for spec in &stack.secrets {
+        let value = match chosen.get(&spec.name) {
+            Some(value) => value.clone(),
+            None => generate(&spec.generator, &made, now)?,
+        };
+        made.insert(spec.name.clone(), value);
+    }
+    Ok(made)
+}
+
+/// Checks secrets that a caller chose.
+///
+/// # Errors
+/// `InvalidInput` naming the secret, never its value.
+pub(crate) fn check_chosen(stack: &StackSpec, chosen: &BTreeMap<SecretName, SecretString>) -> Result<()> {
+    for (name, value) in chosen {
+        if !stack.secrets.iter().any(|spec| spec.name == *name) {
+            let known: Vec<_> = stack.secrets.iter().map(|spec| spec.name.as_str()).collect();
+            return Err(Error::invalid(
+                "secrets",
+                format_args!("stack {} has no secret {name:?}: it has {}", stack.name, known.join(", ")),
+            ));
+        }
+        let text = value.expose_secret();
+        if text.is_empty() || text.len() > MAX_CHOSEN || text.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                &format!("secrets.{name}"),
+                format_args!("is not 1 to {MAX_CHOSEN} bytes of text without control characters"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn generate(
+    generator: &SecretGenerator,
+    made: &BTreeMap<SecretName, SecretString>,
+    now: OffsetDateTime,
+) -> Result<SecretString> {
+    match generator {
+        SecretGenerator::Token { length } => token(*length),
+        SecretGenerator::Hex { bytes } => {
+            Ok(random(*bytes)?.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+        }
+        SecretGenerator::Base64 { bytes } => Ok(STANDARD.encode(&*random(*bytes)?).into()),
+        SecretGenerator::Jwt { key, claims } => {
+            let key = made
+                .get(key)
+                .ok_or_else(|| Error::internal(format!("sign a token: the key {key} was not made before")))?;
+            sign(key, claims, now)
+        }
+    }
+}
+
+/// Letters and digits, each as likely as the other.
+fn token(length: usize) -> Result<SecretString> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    // A first draw tells whether the system gives randomness at all; `unwrap_err` then panics only if it ceases to.
+    random(1)?;
+    let mut rng = OsRng.unwrap_err();
+    let text: String =
+        (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
+    Ok(text.into())
+}
+
+/// A JSON Web Token (RFC 7519) in compact form (RFC 7515 section 7.1), signed with HS256 (RFC 7518 section 3.2).
+fn sign(
+    key: &SecretString,
+    claims: &BTreeMap<String, serde_json::Value>,
+    now: OffsetDateTime,
+) -> Result<SecretString> {
+    const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
+    let mut claims = claims.clone();
+    claims.entry("iat".to_owned()).or_insert_with(|| now.unix_timestamp().into());
+    claims.entry("exp".to_owned()).or_insert_with(|| (now.unix_timestamp() + TEN_YEARS).into());
+    let payload =
+        serde_json::to_vec(&claims).map_err(|error| Error::internal("write claims").because(error))?;
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
+    let signature = hmac_sha256(key.expose_secret().as_bytes(), signed.as_bytes());
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)).into())
+}
+
+/// HMAC-SHA256 (RFC 2104).
+pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.chain_update(data).finalize().into_bytes().into()
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random(bytes: usize) -> Result<Zeroizing<Vec<u8>>> {
+    let mut buffer = Zeroizing::new(vec![0; bytes]);
+    fill_random(&mut buffer)?;
+    Ok(buffer)
+}
+
+/// Fills a buffer with randomness from the operating system.
+pub(crate) fn fill_random(buffer: &mut [u8]) -> Result<()> {
+    OsRng
+        .try_fill_bytes(buffer)
+        .map_err(|error| Error::new(Kind::Unavailable, "get randomness from the system").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::{SecretSpec, tests::stack};
+
+    fn name(text: &str) -> SecretName {
+        SecretName::new(text).unwrap()
+    }
+
+    fn declared() -> StackSpec {
+        let mut stack = stack(&[("db", true)]);
+        let claims = BTreeMap::from([("role".to_owned(), "anon".into())]);
+        stack.secrets = vec![
+            SecretSpec { name: name("password"), generator: SecretGenerator::Token { length: 32 } },
+            SecretSpec { name: name("key"), generator: SecretGenerator::Hex { bytes: 16 } },
+            SecretSpec { name: name("anon"), generator: SecretGenerator::Jwt { key: name("key"), claims } },
+        ];
+        stack
+    }
+
+    fn made(chosen: &[(&str, &str)]) -> Result<BTreeMap<SecretName, SecretString>> {
+        let chosen = chosen.iter().map(|(key, value)| (name(key), SecretString::from(*value))).collect();
+        make(&declared(), &chosen, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn no_two_projects_get_the_same_secrets() {
+        let (one, two) = (made(&[]).unwrap(), made(&[]).unwrap());
+        for secret in ["password", "key", "anon"].map(name) {
+            assert_ne!(one[&secret].expose_secret(), two[&secret].expose_secret(), "{secret}");
+        }
+        let password = one[&name("password")].expose_secret();
+        assert!(password.len() == 32 && password.bytes().all(|b| b.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn a_callers_choice_is_taken_and_signs_what_derives_from_it() {
+        let one = made(&[("key", "chosen-by-the-caller")]).unwrap();
+        let two = made(&[("key", "chosen-by-the-caller")]).unwrap();
+        assert_eq!(one[&name("key")].expose_secret(), "chosen-by-the-caller");
+        assert_eq!(one[&name("anon")].expose_secret(), two[&name("anon")].expose_secret());
+    }
+
+    #[test]
+    fn a_choice_that_the_stack_does_not_know_lists_what_it_knows_and_shows_no_value() {
+        let error = made(&[("pasword", "hunter2")]).unwrap_err().to_string();
+        assert!(error.contains("pasword") && error.contains("password, key, anon"), "{error}");
+        assert!(!error.contains("hunter2"));
+        assert!(!made(&[("password", "hunter\n2")]).unwrap_err().to_string().contains("hunter"));
+    }
+
+    #[test]
+    fn hmac_agrees_with_the_standards_test_vector() {
+        // RFC 4231, test case 2.
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(mac[..4], [0x5b, 0xdc, 0xc1, 0x46]);
+    }
+}
