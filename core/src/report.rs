@@ -75,11 +75,12 @@ impl ReportBuilder {
 struct Tail {
     stream: RedactingStream,
     kept: Vec<u8>,
+    cut: bool,
 }
 
 impl Tail {
     fn new(redactor: &Redactor) -> Self {
-        Self { stream: redactor.stream(), kept: Vec::new() }
+        Self { stream: redactor.stream(), kept: Vec::new(), cut: false }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -90,18 +91,23 @@ impl Tail {
     fn keep(&mut self, clean: &[u8]) {
         self.kept.extend_from_slice(clean);
         if self.kept.len() > 2 * REPORT_LIMIT {
-            self.kept.drain(..self.kept.len() - REPORT_LIMIT);
+            self.cut_to_limit();
         }
+    }
+
+    fn cut_to_limit(&mut self) {
+        let surplus = self.kept.len().saturating_sub(REPORT_LIMIT);
+        self.cut |= surplus > 0;
+        self.kept.drain(..surplus);
     }
 
     fn finish(mut self) -> String {
         let rest = std::mem::take(&mut self.stream).finish();
         self.keep(&rest);
-        let mut start = self.kept.len().saturating_sub(REPORT_LIMIT);
-        // The cut may fall inside a character: begin at the next one (UTF-8 continuation bytes are 10xxxxxx).
-        while start > 0 && self.kept.get(start).is_some_and(|byte| byte & 0xC0 == 0x80) {
-            start += 1;
-        }
+        self.cut_to_limit();
+        // A cut may fall inside a character: begin at the next one (UTF-8 continuation bytes are 10xxxxxx).
+        let start =
+            if self.cut { self.kept.iter().position(|byte| byte & 0xC0 != 0x80).unwrap_or(0) } else { 0 };
         // NUL is legal in UTF-8 and refused by PostgreSQL's text type.
         String::from_utf8_lossy(&self.kept[start..]).replace('\0', "\u{fffd}")
     }

@@ -167,8 +167,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn sealed_under_other_keys(&self, key: &KeyId, limit: u32) -> Result<Vec<SealedItem>>;
 
-    /// Replaces the sealed form of items that stand at the same place, each only if it is still there: what was changed
-    /// or removed since it was read is left alone. A new place of the installation is added.
+    /// Replaces the sealed form of items that stand at the same place under another key; what was changed, removed or
+    /// resealed under the same key since it was read is left alone. Gives the number of items replaced.
+    ///
+    /// An item of the installation itself (`project: None`) that is not there yet is added; of two hosts that add it at
+    /// once, the first wins, so the caller reads it back.
     ///
     /// # Errors
     /// `Unavailable`.
