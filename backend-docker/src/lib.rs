@@ -1,1 +1,3 @@
 //! backend-docker
+mod graph;
+mod labels;
