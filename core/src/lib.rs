@@ -11,6 +11,7 @@ pub mod event;
 pub mod health;
 pub mod inventory;
 pub mod lifecycle;
+pub mod memory;
 pub mod names;
 pub mod operation;
 pub mod page;

@@ -1,0 +1,78 @@
+//! Looking things up: pages of projects and operations, and how much there is of everything.
+
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+
+use super::state::State;
+use crate::{
+    error::{Error, Result},
+    operation::{Operation, OperationId, OperationState},
+    page::{Page, PageRequest},
+    project::{Project, ProjectFilter},
+    store::{Census, OperationFilter},
+};
+
+impl State {
+    pub(super) fn projects(&self, filter: &ProjectFilter, page: &PageRequest) -> Result<Page<Project>> {
+        let after = cursor::<i64>(page)?.unwrap_or(0);
+        let rows = self
+            .ids
+            .range(after.saturating_add(1)..)
+            .filter_map(|(_, reference)| self.rows.get(reference))
+            .map(|row| &row.project)
+            .filter(|project| filter.matches(project))
+            .cloned();
+        Ok(cut(rows, page, |project| project.id.to_string()))
+    }
+
+    pub(super) fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>> {
+        let after = cursor::<OperationId>(page)?;
+        let is_wanted = |operation: &&Operation| {
+            after.is_none_or(|after| operation.id < after)
+                && (filter.states.is_empty() || filter.states.contains(&operation.state))
+        };
+        let rows: Box<dyn Iterator<Item = &Operation>> = match &filter.project {
+            None => Box::new(self.operations.values().rev()),
+            Some(project) => {
+                let ids = self.rows.get(project).into_iter().flat_map(|row| row.operations.iter().rev());
+                Box::new(ids.filter_map(|id| self.operations.get(id)))
+            }
+        };
+        let rows = rows.filter(is_wanted).map(|operation| self.shown(operation));
+        Ok(cut(rows, page, |operation| operation.id.to_string()))
+    }
+
+    pub(super) fn census(&self, now: OffsetDateTime) -> Census {
+        let mut census = Census::default();
+        for row in self.rows.values() {
+            *census.projects.entry(row.project.status).or_default() += 1;
+        }
+        for operation in self.operations.values() {
+            *census.operations.entry((operation.kind, operation.state)).or_default() += 1;
+            if operation.state == OperationState::Waiting && operation.not_before <= now {
+                let waited = (now - operation.not_before).unsigned_abs();
+                census.oldest_waiting = census.oldest_waiting.max(Some(waited));
+            }
+        }
+        census
+    }
+}
+
+fn cursor<T: FromStr>(page: &PageRequest) -> Result<Option<T>> {
+    page.after
+        .as_deref()
+        .map(|text| {
+            text.parse().map_err(|_| Error::invalid("after", format_args!("no page ended with {text:?}")))
+        })
+        .transpose()
+}
+
+fn cut<T>(rows: impl Iterator<Item = T>, page: &PageRequest, cursor: impl Fn(&T) -> String) -> Page<T> {
+    let limit = usize::try_from(page.limit.clamp(1, PageRequest::MAX)).unwrap_or(1);
+    let mut items: Vec<T> = rows.take(limit + 1).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(cursor);
+    Page { items, next }
+}

@@ -1,0 +1,233 @@
+//! Everything that the store in memory knows, and the two moves that keep its indexes right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::OffsetDateTime;
+
+use super::{journal::Journal, queue::Queue, spans::Spans, strongbox::Strongbox};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Fact,
+    lifecycle::Status,
+    names::{OrganizationId, ProjectName, TargetName},
+    operation::{Operation, OperationId, OperationState},
+    project::Project,
+    project_ref::ProjectRef,
+    store::{Replay, TargetRecord},
+};
+
+/// The store's tables. Every method sees them whole and leaves them whole: they are under one lock.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) rows: BTreeMap<ProjectRef, Row>,
+    /// Projects by number: oldest first.
+    pub(super) ids: BTreeMap<i64, ProjectRef>,
+    /// Who holds a name in an organization, whatever the case.
+    names: BTreeMap<(OrganizationId, String), ProjectRef>,
+    pub(super) operations: BTreeMap<OperationId, Operation>,
+    pub(super) queues: BTreeMap<TargetName, Queue>,
+    pub(super) machines: BTreeMap<String, Machine>,
+    pub(super) journal: Journal,
+    pub(super) strongbox: Strongbox,
+    pub(super) keys: BTreeMap<(OrganizationId, String), (OffsetDateTime, Replay)>,
+    pub(super) targets: BTreeMap<TargetName, TargetRecord>,
+    pub(super) settings: BTreeMap<String, String>,
+}
+
+/// A project and what only the store knows of it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) project: Project,
+    /// The machine whose ports and subnets it uses.
+    pub(super) machine: String,
+    /// The newest fencing token that was given out.
+    pub(super) epoch: u64,
+    pub(super) running: Option<OperationId>,
+    pub(super) waiting: Option<OperationId>,
+    pub(super) operations: BTreeSet<OperationId>,
+}
+
+impl Row {
+    /// The operation in flight: the one that runs before the one that waits.
+    pub(super) fn in_flight(&self) -> Option<OperationId> {
+        self.running.or(self.waiting)
+    }
+}
+
+/// What of a machine is in use.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    pub(super) ports: Spans,
+    pub(super) subnets: Spans,
+}
+
+impl State {
+    pub(super) fn row(&self, project: &ProjectRef) -> Result<&Row> {
+        self.rows.get(project).ok_or_else(|| no_project(project))
+    }
+
+    pub(super) fn row_mut(&mut self, project: &ProjectRef) -> Result<&mut Row> {
+        self.rows.get_mut(project).ok_or_else(|| no_project(project))
+    }
+
+    /// Writes a fact about a project.
+    pub(super) fn tell(&mut self, now: OffsetDateTime, project: &ProjectRef, fact: Fact) -> Result<()> {
+        let row = self.rows.get(project).ok_or_else(|| no_project(project))?;
+        self.journal.write(now, &row.project, fact);
+        Ok(())
+    }
+
+    /// An operation as callers see it.
+    pub(super) fn shown(&self, operation: &Operation) -> Operation {
+        let position = (operation.state == OperationState::Waiting)
+            .then(|| self.queues.get(&operation.target).map(|queue| queue.position(operation)))
+            .flatten();
+        Operation { position, ..operation.clone() }
+    }
+
+    /// Refuses a name that another project of the organization holds.
+    pub(super) fn check_name(
+        &self,
+        organization: &OrganizationId,
+        name: &ProjectName,
+        project: ProjectRef,
+    ) -> Result<()> {
+        match self.names.get(&(organization.clone(), name.folded())) {
+            Some(holder) if *holder != project => Err(Error::new(
+                Kind::AlreadyExists,
+                format!("name a project {name:?}: {holder} of organization {organization} has that name"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a project.
+    pub(super) fn insert(&mut self, now: OffsetDateTime, row: Row) {
+        let project = &row.project;
+        let fact = Fact::StatusChanged {
+            from: None,
+            to: project.status,
+            operation: project.status_operation,
+            reason: None,
+        };
+        self.journal.write(now, project, fact);
+        self.names.insert((project.organization.clone(), project.name.folded()), project.reference);
+        self.ids.insert(project.id, project.reference);
+        self.rows.insert(project.reference, row);
+    }
+
+    /// Puts a changed project in the place of the present one, as its next version.
+    ///
+    /// # Errors
+    /// `AlreadyExists` (name); `Internal` if it would be `ACTIVE_HEALTHY` without a connection. Nothing has changed then.
+    pub(super) fn replace(
+        &mut self,
+        now: OffsetDateTime,
+        mut next: Project,
+        reason: Option<String>,
+    ) -> Result<()> {
+        let reference = next.reference;
+        if next.status == Status::ActiveHealthy && next.connection.is_none() {
+            return Err(Error::internal(format!(
+                "move project {reference} to {}: nobody said how it is reached",
+                next.status
+            )));
+        }
+        if next.status.holds_name() {
+            self.check_name(&next.organization, &next.name, reference)?;
+        }
+        let before = &self.row(&reference)?.project;
+        let (from, old_name) = (before.status, (before.organization.clone(), before.name.folded()));
+
+        if self.names.get(&old_name) == Some(&reference) {
+            self.names.remove(&old_name);
+        }
+        if next.status.holds_name() {
+            self.names.insert((next.organization.clone(), next.name.folded()), reference);
+        }
+        if next.status == Status::Removed {
+            self.free(&mut next)?;
+        }
+        next.was_active |= next.status == Status::ActiveHealthy;
+        next.version += 1;
+        next.updated_at = now;
+        if from != next.status {
+            let operation = next.status_operation;
+            let fact = Fact::StatusChanged { from: Some(from), to: next.status, operation, reason };
+            self.journal.write(now, &next, fact);
+        }
+        self.row_mut(&reference)?.project = next;
+        Ok(())
+    }
+
+    /// Gives back the ports and the subnet of a project that is no more, and forgets its secrets.
+    fn free(&mut self, project: &mut Project) -> Result<()> {
+        let machine = self.row(&project.reference)?.machine.clone();
+        let machine = self.machines.entry(machine).or_default();
+        if let Some(ports) = project.ports.take() {
+            machine.ports.release(ports.first.into());
+        }
+        if let Some(subnet) = project.subnet.take() {
+            machine.subnets.release(u32::from(subnet.network()).into());
+        }
+        self.strongbox.forget(project.reference);
+        Ok(())
+    }
+
+    /// Changes an operation, keeps its place in the queue and its project's row right, and writes the fact if there is one.
+    pub(super) fn change_operation(
+        &mut self,
+        now: OffsetDateTime,
+        id: OperationId,
+        reason: Option<String>,
+        change: impl FnOnce(&mut Operation),
+    ) -> Result<()> {
+        let operation = self.operations.get_mut(&id).ok_or_else(|| Error::not_found("operation", id))?;
+        let row = self.rows.get_mut(&operation.project).ok_or_else(|| no_project(&operation.project))?;
+        let queue = self.queues.entry(operation.target.clone()).or_default();
+        let before = (operation.state, operation.attempt);
+        queue.remove(operation);
+        change(operation);
+        queue.insert(operation);
+        place(&mut row.running, id, operation.state == OperationState::Running);
+        place(&mut row.waiting, id, operation.state == OperationState::Waiting);
+        if before != (operation.state, operation.attempt) {
+            self.journal.write(now, &row.project, changed(operation, reason));
+        }
+        Ok(())
+    }
+
+    /// Adds an operation that waits.
+    pub(super) fn record(&mut self, now: OffsetDateTime, operation: Operation) -> Result<()> {
+        let row = self.row_mut(&operation.project)?;
+        row.waiting = Some(operation.id);
+        row.operations.insert(operation.id);
+        let fact = changed(&operation, None);
+        self.tell(now, &operation.project, fact)?;
+        self.queues.entry(operation.target.clone()).or_default().insert(&operation);
+        self.operations.insert(operation.id, operation);
+        Ok(())
+    }
+}
+
+fn place(slot: &mut Option<OperationId>, id: OperationId, there: bool) {
+    if there {
+        *slot = Some(id);
+    } else {
+        slot.take_if(|present| *present == id);
+    }
+}
+
+fn changed(operation: &Operation, reason: Option<String>) -> Fact {
+    Fact::OperationChanged {
+        operation: operation.id,
+        kind: operation.kind,
+        state: operation.state,
+        attempt: operation.attempt,
+        reason,
+    }
+}
+
+fn no_project(project: &ProjectRef) -> Error {
+    Error::not_found("project", project)
+}
