@@ -81,9 +81,9 @@ impl Context {
         self.report(Progress::Step { name: name.to_owned(), service: service.to_owned() }).await;
         if let Some(interceptor) = &self.0.interceptor {
             interceptor.at_step(name, service).await.map_err(named)?;
-            self.check().map_err(named)?;
         }
-        Ok(())
+        // Recording may have taken its time.
+        self.check().map_err(named)
     }
 
     /// Says something that belongs into the operation's log. It must not hold a secret.

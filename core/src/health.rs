@@ -54,10 +54,14 @@ impl Health {
             && self.services.iter().all(|s| matches!(s.state, ServiceState::Healthy | ServiceState::Done))
     }
 
-    /// Whether the observer saw nothing at all.
+    /// Whether nothing can be said: no service is known to be other than well, and some could not be seen.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        self.services.iter().all(|s| s.state == ServiceState::Unknown)
+        !self.is_healthy()
+            && !self
+                .services
+                .iter()
+                .any(|s| matches!(s.state, ServiceState::Unhealthy | ServiceState::Starting))
     }
 
     /// The services that are neither healthy nor done, each with its reason, for messages.

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod connection;
 pub mod context;
+pub mod control_plane;
 pub mod destroyer;
 pub mod error;
 pub mod event;
@@ -31,6 +32,7 @@ pub use crate::{
     clock::{Clock, SystemClock},
     connection::{Address, Connection, DatabaseConnection, Endpoint},
     context::{Context, ContextBuilder, Interceptor, Progress},
+    control_plane::{ControlPlane, CreateProject},
     destroyer::{Backend, Destroyer},
     error::{Detail, Error, Kind, Result},
     event::{Event, EventPage, Fact},

@@ -1,0 +1,394 @@
+//! The control plane: commands in, durable operations, the lifecycle kept.
+//!
+//! # Flow
+//! A command is *prepared* (validated, checked against the lifecycle, secrets sealed), *committed* (one transaction of
+//! the store) and answered. Behind it a worker *claims* the operation under a lease, calls the backend, looks whether
+//! the result is what was wished, and *settles*: only then the project moves on.
+//!
+//! # Guarantees
+//! - What was answered is durable. What was not first recorded is not done.
+//! - A crash at any moment loses nothing: another worker, or this one after a restart, takes the operation up again.
+//! - No project waits for another but for the bounds that the operator set.
+//! - A panic in a backend ends its operation with an error and nothing else.
+//!
+//! # Caveats
+//! On an engine, as against the store, a worker that lost its lease may still have one request under way. Takeover waits
+//! [`Settings::lease_margin`] for it, and each operation ends by looking at what is really there.
+
+mod attempt;
+mod builder;
+mod command;
+mod execute;
+mod heartbeat;
+mod housekeeping;
+mod prepare;
+mod query;
+mod revive;
+mod settings;
+mod validate;
+mod vault;
+mod watcher;
+mod worker;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rand::rngs::StdRng;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+pub use self::{
+    builder::ControlPlaneBuilder,
+    command::{Accepted, Command, CreateProject, Protection, Reconfigure},
+    query::{Metrics, Readiness, TargetInfo},
+    settings::{Settings, TargetSettings, Timeouts},
+};
+use self::{prepare::Prepared, vault::Vault};
+use crate::{
+    clock::Clock,
+    destroyer::Backend,
+    error::{Detail, Error, Result},
+    names::{OrganizationId, ProjectName, TargetName},
+    operation::OperationId,
+    project::{Annotations, Project},
+    project_ref::ProjectRef,
+    provisioner::Description,
+    store::{Change, Committed, IdempotencyKey, Store},
+};
+
+/// Drives projects on any number of named targets over one store. A cheap handle: clones are the same control plane.
+/// When the last one is dropped, no more work is claimed; [`shutdown`](Self::shutdown) also waits for what is under way.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use freehold_core::{
+///     Keyring, Status,
+///     control_plane::{ControlPlane, CreateProject, TargetSettings},
+///     memory::{MemoryBackend, MemoryStore},
+///     seal::SealKey,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> freehold_core::Result<()> {
+/// let control = ControlPlane::builder()
+///     .store(Arc::new(MemoryStore::default()))
+///     .sealer(Arc::new(Keyring::new(SealKey::random()?)))
+///     .target("local".parse()?, Arc::new(MemoryBackend::default()), TargetSettings::default())
+///     .build()
+///     .await?;
+///
+/// let accepted = control.create(CreateProject::new("acme".parse()?, "demo".parse()?), None).await?;
+/// let demo = control
+///     .wait(&accepted.project.reference, &[Status::ActiveHealthy], Duration::from_secs(10))
+///     .await?;
+/// assert!(demo.connection.is_some());
+/// control.shutdown(Duration::from_secs(5)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ControlPlane(
+    Arc<Inner>,
+    #[expect(dead_code, reason = "it acts when the last handle is dropped")] Arc<DropGuard>,
+);
+
+pub(crate) struct Inner {
+    store: Arc<dyn Store>,
+    vault: Vault,
+    targets: BTreeMap<TargetName, Target>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    request_key: crate::runtime::HashKey,
+    rng: Mutex<StdRng>,
+    owner: String,
+    counters: query::Counters,
+    /// Ends the claiming of new work, and all background tasks that are not operations.
+    stopping: CancellationToken,
+    /// Asks running operations to be handed back.
+    hand_back: CancellationToken,
+    tasks: TaskTracker,
+    operations: TaskTracker,
+}
+
+/// A named backend.
+struct Target {
+    name: TargetName,
+    backend: Arc<dyn Backend>,
+    description: Description,
+    settings: TargetSettings,
+}
+
+/// How often a command that lost a race is prepared anew.
+const RACES: usize = 10;
+
+impl ControlPlane {
+    /// Begins a control plane: give it a store, a sealer and at least one target.
+    #[must_use]
+    pub fn builder() -> ControlPlaneBuilder {
+        ControlPlaneBuilder::default()
+    }
+
+    /// Carries out a command: durable when this returns, with the work behind it. With an idempotency key the same
+    /// request is carried out once in 24 hours and answered alike.
+    ///
+    /// # Errors
+    /// `InvalidInput`, `NotFound`, `AlreadyExists` (name), `Exhausted` naming the setting;
+    /// [`IllegalTransition`](Detail::IllegalTransition) and [`Busy`](Detail::Busy) with the present status and the
+    /// operation in flight; [`Protected`](Detail::Protected); [`KeyReused`](Detail::KeyReused); `Unavailable`.
+    pub async fn execute(&self, command: Command, idempotency_key: Option<&str>) -> Result<Accepted> {
+        let idempotency = match idempotency_key {
+            Some(key) => Some(self.0.idempotency(&command, key).await?),
+            None => None,
+        };
+        if let Some(idempotency) = &idempotency
+            && let Some(accepted) = self.0.replay(idempotency).await?
+        {
+            return Ok(accepted);
+        }
+        for _ in 0..RACES {
+            let change = match self.0.prepare(&command).await? {
+                Prepared::Change(change) => Change { idempotency: idempotency.clone(), ..*change },
+                Prepared::Stands(project, operation) => {
+                    return Ok(Accepted {
+                        project: *project,
+                        operation: operation.map(|o| *o),
+                        replayed: false,
+                    });
+                }
+            };
+            match self.0.store.commit(change).await {
+                Ok(Committed { project, operation, replayed }) => {
+                    return Ok(Accepted { project, operation, replayed });
+                }
+                // Somebody else was first: what they did decides what this command means now.
+                Err(error) if matches!(error.detail(), Some(Detail::LostRace | Detail::Busy { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::detailed(Detail::LostRace, "commit the command: the project kept changing; try again"))
+    }
+
+    /// Prepares a command without committing it, for stores that commit inside a caller's own transaction.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute). A command that has nothing to do (destroy of what is going down already) is
+    /// `Conflict`.
+    pub async fn prepare(&self, command: &Command) -> Result<Change> {
+        match self.0.prepare(command).await? {
+            Prepared::Change(change) => Ok(*change),
+            Prepared::Stands(project, _) => Err(Error::new(
+                crate::error::Kind::Conflict,
+                format!("prepare a change: project {} is {} already", project.reference, project.status),
+            )),
+        }
+    }
+
+    /// Creates a project.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn create(&self, create: CreateProject, idempotency_key: Option<&str>) -> Result<Accepted> {
+        self.execute(Command::Create(Box::new(create)), idempotency_key).await
+    }
+
+    /// Provisions a project again after a failed first try.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn retry(&self, project: &ProjectRef) -> Result<Accepted> {
+        self.execute(Command::Retry(*project), None).await
+    }
+
+    /// Stops a project and keeps its data.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn pause(&self, project: &ProjectRef) -> Result<Accepted> {
+        self.execute(Command::Pause(*project), None).await
+    }
+
+    /// Starts a project again.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn resume(&self, project: &ProjectRef) -> Result<Accepted> {
+        self.execute(Command::Resume(*project), None).await
+    }
+
+    /// Restarts services of a project: all if none is named.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn restart(&self, project: &ProjectRef, services: &[String]) -> Result<Accepted> {
+        self.execute(Command::Restart(*project, services.to_vec()), None).await
+    }
+
+    /// Brings other settings of a project into force.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn reconfigure(&self, project: &ProjectRef, settings: Reconfigure) -> Result<Accepted> {
+        self.execute(Command::Reconfigure(*project, Box::new(settings)), None).await
+    }
+
+    /// Removes a project with its data. One that is going down or gone already is answered with the operation that is
+    /// there.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn destroy(&self, project: &ProjectRef) -> Result<Accepted> {
+        self.execute(Command::Destroy(*project), None).await
+    }
+
+    /// Gives a project another name.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn rename(&self, project: &ProjectRef, name: ProjectName) -> Result<Project> {
+        Ok(self.execute(Command::Rename(*project, name), None).await?.project)
+    }
+
+    /// Refuses or allows destroy.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn protect(&self, project: &ProjectRef, protection: Protection) -> Result<Project> {
+        Ok(self.execute(Command::Protect(*project, protection), None).await?.project)
+    }
+
+    /// Replaces a project's annotations.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn annotate(&self, project: &ProjectRef, annotations: Annotations) -> Result<Project> {
+        Ok(self.execute(Command::Annotate(*project, annotations), None).await?.project)
+    }
+
+    /// Asks for the end of an operation: it ends in its own gave-up status once the backend's call has returned. One
+    /// that has ended already is answered as it is.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn cancel(&self, operation: OperationId) -> Result<Accepted> {
+        self.execute(Command::Cancel(operation), None).await
+    }
+
+    /// Stops claiming work, gives running operations `grace` to end, hands back the rest for another host or the next
+    /// start, and ends all background work. Projects go on running.
+    pub async fn shutdown(&self, grace: Duration) {
+        let inner = &self.0;
+        inner.stopping.cancel();
+        inner.operations.close();
+        if tokio::time::timeout(grace, inner.operations.wait()).await.is_err() {
+            inner.hand_back.cancel();
+            // A backend that does not come back is left behind: its lease ends by itself.
+            let patience = inner.settings.lease_margin + Duration::from_secs(1);
+            if tokio::time::timeout(patience, inner.operations.wait()).await.is_err() {
+                tracing::warn!("some operations did not come back; their leases will run out");
+            }
+        }
+        inner.tasks.close();
+        inner.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    /// The generator of refs, ids and jitter.
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn idempotency(&self, command: &Command, key: &str) -> Result<IdempotencyKey> {
+        if !(1..=255).contains(&key.len()) || key.chars().any(char::is_control) {
+            return Err(Error::invalid("idempotency key", "is not 1 to 255 bytes of text"));
+        }
+        let organization = self.organization_of(command).await?;
+        let body = self.request_key.hash(format!("{}", Exposed(command)).as_bytes());
+        Ok(IdempotencyKey { organization, key: key.to_owned(), body })
+    }
+
+    async fn organization_of(&self, command: &Command) -> Result<OrganizationId> {
+        let project = match command {
+            Command::Create(create) => return Ok(create.organization.clone()),
+            Command::Retry(project)
+            | Command::Pause(project)
+            | Command::Resume(project)
+            | Command::Restart(project, _)
+            | Command::Reconfigure(project, _)
+            | Command::Destroy(project)
+            | Command::Rename(project, _)
+            | Command::Protect(project, _)
+            | Command::Annotate(project, _) => *project,
+            Command::Cancel(operation) => {
+                let found = self.store.operation(*operation).await?;
+                found.ok_or_else(|| Error::not_found("operation", operation))?.project
+            }
+        };
+        Ok(self.existing_project(&project).await?.organization)
+    }
+
+    async fn replay(&self, key: &IdempotencyKey) -> Result<Option<Accepted>> {
+        let Some(replay) = self.store.replay(&key.organization, &key.key).await? else { return Ok(None) };
+        if replay.body != key.body {
+            return Err(Error::detailed(
+                Detail::KeyReused,
+                format!("use idempotency key {:?} again: it was used for another request", key.key),
+            ));
+        }
+        let project = self.existing_project(&replay.project).await?;
+        let operation = match replay.operation {
+            Some(id) => self.store.operation(id).await?,
+            None => None,
+        };
+        Ok(Some(Accepted { project, operation, replayed: true }))
+    }
+}
+
+/// A command with its secrets in clear, only ever fed into an HMAC.
+struct Exposed<'a>(&'a Command);
+
+impl fmt::Display for Exposed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use secrecy::ExposeSecret as _;
+        // `Debug` of a command masks its secrets, so they are added behind it, each with its name.
+        write!(f, "{:?}", self.0)?;
+        match self.0 {
+            Command::Create(create) => {
+                for (name, value) in &create.secrets {
+                    write!(f, "\0{name}\0{}", value.expose_secret())?;
+                }
+                for (name, value) in &create.variables {
+                    write!(f, "\0{name}\0{}", value.expose_secret())?;
+                }
+                for file in &create.first_run {
+                    write!(f, "\0{}\0{}", file.name, file.content.expose_secret())?;
+                }
+                Ok(())
+            }
+            Command::Reconfigure(_, settings) => {
+                for (name, value) in &settings.secrets {
+                    write!(f, "\0{name}\0{}", value.expose_secret())?;
+                }
+                for (name, value) in settings.variables.iter().flatten() {
+                    write!(f, "\0{name}\0{}", value.expose_secret())?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlane")
+            .field("targets", &self.0.targets.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! Starting a control plane: what it needs, and what is checked before it takes the first command.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ControlPlane, Inner, Settings, Target, TargetSettings, query::Counters, vault::Vault};
+use crate::{
+    clock::{Clock, SystemClock},
+    context::Context,
+    destroyer::Backend,
+    error::{Error, Result},
+    names::TargetName,
+    seal::Sealer,
+    secrets,
+    store::{Store, TargetRecord},
+};
+
+/// How long a backend may take to describe itself.
+const DESCRIBE: Duration = Duration::from_secs(30);
+
+/// Makes a [`ControlPlane`].
+#[derive(Debug, Default)]
+pub struct ControlPlaneBuilder {
+    store: Option<Arc<dyn Store>>,
+    sealer: Option<Arc<dyn Sealer>>,
+    targets: Vec<(TargetName, Arc<dyn Backend>, TargetSettings)>,
+    clock: Option<Arc<dyn Clock>>,
+    seed: Option<u64>,
+    settings: Settings,
+}
+
+impl ControlPlaneBuilder {
+    /// Keeps everything there. Needed.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Seals secrets with that. Needed.
+    #[must_use]
+    pub fn sealer(mut self, sealer: Arc<dyn Sealer>) -> Self {
+        self.sealer = Some(sealer);
+        self
+    }
+
+    /// Serves a target. At least one is needed.
+    #[must_use]
+    pub fn target(mut self, name: TargetName, backend: Arc<dyn Backend>, settings: TargetSettings) -> Self {
+        self.targets.push((name, backend, settings));
+        self
+    }
+
+    /// Tells the time by that clock; the machine's unless said.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Draws refs, ids and jitter from that seed, for tests that must repeat. Secrets always come from the operating
+    /// system.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Works by those settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Checks everything, binds the targets' names to their engines, and starts the workers.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming what is missing or wrong: no store, sealer or target, a setting, a stack, or sealed secrets
+    /// without their key; `Conflict` if a target's name is bound to another engine; `Unavailable` if the store or a
+    /// backend does not answer.
+    pub async fn build(self) -> Result<ControlPlane> {
+        let store = self.store.ok_or_else(|| Error::invalid("store", "none was given"))?;
+        let sealer = self.sealer.ok_or_else(|| Error::invalid("sealer", "none was given"))?;
+        if self.targets.is_empty() {
+            return Err(Error::invalid("targets", "none was given"));
+        }
+        self.settings.validate()?;
+        let vault = Vault::new(sealer);
+        vault.check_keys(&*store).await?;
+        let mut targets = BTreeMap::new();
+        for (name, backend, settings) in self.targets {
+            let target = register(&*store, name, backend, settings).await?;
+            if let Some(twin) = targets.insert(target.name.clone(), target) {
+                return Err(Error::invalid("targets", format_args!("{} stands twice", twin.name)));
+            }
+        }
+        let mut rng = match self.seed {
+            Some(seed) => StdRng::seed_from_u64(seed),
+            None => {
+                let mut seed = [0; 32];
+                secrets::fill_random(&mut seed)?;
+                StdRng::from_seed(seed)
+            }
+        };
+        let request_key = vault.request_key(&*store).await?;
+        let mut owner = [0; 8];
+        // The owner tells hosts apart, so it must not repeat where a seed does.
+        secrets::fill_random(&mut owner)?;
+        rng.next_u64();
+        let stopping = CancellationToken::new();
+        let guard = Arc::new(stopping.clone().drop_guard());
+        let inner = Arc::new(Inner {
+            store,
+            vault,
+            targets,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            settings: self.settings,
+            request_key,
+            rng: Mutex::new(rng),
+            owner: format!("{:016x}", u64::from_be_bytes(owner)),
+            counters: Counters::default(),
+            stopping,
+            hand_back: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            operations: TaskTracker::new(),
+        });
+        inner.start();
+        Ok(ControlPlane(inner, guard))
+    }
+}
+
+impl Inner {
+    fn start(self: &Arc<Self>) {
+        self.tasks.spawn(Arc::clone(self).work());
+        self.tasks.spawn(Arc::clone(self).keep_house());
+        if !self.settings.watch.is_zero() {
+            self.tasks.spawn(Arc::clone(self).watch());
+        }
+    }
+}
+
+async fn register(
+    store: &dyn Store,
+    name: TargetName,
+    backend: Arc<dyn Backend>,
+    settings: TargetSettings,
+) -> Result<Target> {
+    let named = |error: Error| error.with("target", &name);
+    settings.validate().map_err(named)?;
+    let ctx = Context::new(DESCRIBE);
+    let description = ctx.bounded("describe the backend", backend.describe(&ctx)).await.map_err(named)?;
+    for stack in &description.stacks {
+        stack.validate().map_err(|error| named(error.with("stack", &stack.name)))?;
+    }
+    let record = TargetRecord {
+        name: name.clone(),
+        engine: description.engine.clone(),
+        machine: description.machine.clone(),
+    };
+    store.register(&record).await?;
+    Ok(Target { name, backend, description, settings })
+}

@@ -1,0 +1,153 @@
+//! What callers ask of a control plane.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use crate::{
+    names::{OrganizationId, ProjectName, SecretName, StackName, TargetName},
+    operation::{Operation, OperationId},
+    project::{Annotations, Project},
+    project_ref::ProjectRef,
+    runtime::{FirstRunFile, Limits},
+};
+
+/// Something asked of one project. Data first: [`ControlPlane::prepare`](super::ControlPlane::prepare) turns it into a
+/// [`Change`](crate::store::Change), which a store commits.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Create a project.
+    Create(Box<CreateProject>),
+    /// Provision again after a failed first try.
+    Retry(ProjectRef),
+    /// Stop, keep the data.
+    Pause(ProjectRef),
+    /// Start again.
+    Resume(ProjectRef),
+    /// Restart services: all of them if none is named.
+    Restart(ProjectRef, Vec<String>),
+    /// Bring other settings into force.
+    Reconfigure(ProjectRef, Box<Reconfigure>),
+    /// Remove everything.
+    Destroy(ProjectRef),
+    /// Give it another name.
+    Rename(ProjectRef, ProjectName),
+    /// Refuse or allow destroy.
+    Protect(ProjectRef, Protection),
+    /// Replace its annotations.
+    Annotate(ProjectRef, Annotations),
+    /// Ask for the end of an operation.
+    Cancel(OperationId),
+}
+
+/// Whether destroy is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Destroy is refused until this is lifted.
+    On,
+    /// Destroy is allowed.
+    Off,
+}
+
+/// A project to be created.
+///
+/// ```
+/// use freehold_core::control_plane::CreateProject;
+///
+/// let demo = CreateProject::new("acme".parse()?, "demo".parse()?).secret("db_password".parse()?, "correct horse");
+/// # Ok::<(), freehold_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CreateProject {
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What people call it: unique in the organization, whatever the case.
+    pub name: ProjectName,
+    /// The target that runs it; may be left out where there is only one.
+    pub target: Option<TargetName>,
+    /// The stack; may be left out where the target has only one.
+    pub stack: Option<StackName>,
+    /// Secrets that the caller chooses; the rest is made.
+    pub secrets: BTreeMap<SecretName, SecretString>,
+    /// Settings of the stack's variables.
+    pub variables: BTreeMap<String, SecretString>,
+    /// The caller's own facts.
+    pub annotations: Annotations,
+    /// Services that do not run: `None` is the stack's defaults, an empty list excludes nothing.
+    pub excluded: Option<Vec<String>>,
+    /// Bounds on what it may use.
+    pub limits: Limits,
+    /// Files applied once before it is first ready.
+    pub first_run: Vec<FirstRunFile>,
+}
+
+impl CreateProject {
+    /// A project with everything left to the defaults.
+    #[must_use]
+    pub fn new(organization: OrganizationId, name: ProjectName) -> Self {
+        Self {
+            organization,
+            name,
+            target: None,
+            stack: None,
+            secrets: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            annotations: Annotations::default(),
+            excluded: None,
+            limits: Limits::default(),
+            first_run: Vec::new(),
+        }
+    }
+
+    /// Chooses the target.
+    #[must_use]
+    pub fn on(mut self, target: TargetName) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Chooses the stack.
+    #[must_use]
+    pub fn stack(mut self, stack: StackName) -> Self {
+        self.stack = Some(stack);
+        self
+    }
+
+    /// Chooses a secret.
+    #[must_use]
+    pub fn secret(mut self, name: SecretName, value: impl Into<SecretString>) -> Self {
+        self.secrets.insert(name, value.into());
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// Other settings for a project. `None` leaves a part as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Reconfigure {
+    /// Secrets that get another value. Tokens signed by one of them are made anew.
+    pub secrets: BTreeMap<SecretName, SecretString>,
+    /// All variables, replacing those that there were.
+    pub variables: Option<BTreeMap<String, SecretString>>,
+    /// Other exclusions.
+    pub excluded: Option<Vec<String>>,
+    /// Other limits.
+    pub limits: Option<Limits>,
+}
+
+/// A command that is durable. The work happens behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// The project as it is now.
+    pub project: Project,
+    /// The operation that does the work; `None` where there is none to do.
+    pub operation: Option<Operation>,
+    /// Whether this is the answer to an earlier request with the same idempotency key.
+    pub replayed: bool,
+}

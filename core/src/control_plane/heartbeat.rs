@@ -1,0 +1,183 @@
+//! Keeping a lease while the backend works, and recording what it does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Inner;
+use crate::{
+    context::{Context, ContextBuilder, Progress},
+    error::Kind,
+    operation::Lease,
+    store::{RecordedProgress, Wake},
+};
+
+/// How many steps may be on their way to the store before the backend waits for it.
+const IN_FLIGHT: usize = 256;
+/// The shortest time between two renewals that only look whether the operation is still wanted.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Renews a lease until it is stopped, and gives out contexts that end with it.
+pub(super) struct Heartbeat {
+    cancellation: CancellationToken,
+    cancel_requested: Arc<AtomicBool>,
+    valid_until: watch::Receiver<Instant>,
+    progress: mpsc::Sender<Progress>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Pulse>,
+    epoch: u64,
+    margin: Duration,
+}
+
+/// How a lease ended.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// The lease as it was last renewed.
+    pub(super) lease: Lease,
+    /// Whether another worker may have it by now.
+    pub(super) lost: bool,
+}
+
+impl Heartbeat {
+    pub(super) fn start(inner: &Arc<Inner>, lease: Lease, cancel_requested: bool) -> Self {
+        let cancellation = inner.hand_back.child_token();
+        if cancel_requested {
+            cancellation.cancel();
+        }
+        // The claim was a moment ago; the store's answer may have been under way for some of it.
+        let (renewed, valid_until) = watch::channel(Instant::now() + inner.settings.lease * 2 / 3);
+        let cancel_requested = Arc::new(AtomicBool::new(cancel_requested));
+        let (progress, received) = mpsc::channel(IN_FLIGHT);
+        let (stop, stopped) = oneshot::channel();
+        let beat = Beat {
+            inner: Arc::clone(inner),
+            pulse: Pulse { lease, lost: false },
+            cancellation: cancellation.clone(),
+            cancel_requested: Arc::clone(&cancel_requested),
+            renewed,
+            unsaved: Vec::new(),
+        };
+        let (epoch, margin) = (beat.pulse.lease.epoch, inner.settings.lease_margin);
+        let task = tokio::spawn(beat.run(received, stopped));
+        Self { cancellation, cancel_requested, valid_until, progress, stop, task, epoch, margin }
+    }
+
+    /// A context under the lease, that ends when the operation is cancelled or handed back.
+    pub(super) fn context(&self, deadline: Instant) -> Context {
+        self.builder(deadline).cancellation(self.cancellation.clone()).build()
+    }
+
+    /// A context under the lease for cleaning up behind an operation that was cancelled.
+    pub(super) fn cleanup(&self, deadline: Instant) -> Context {
+        self.builder(deadline).build()
+    }
+
+    /// Whether somebody asked for the operation's end.
+    pub(super) fn cancel_requested(&self) -> bool {
+        self.cancel_requested.load(Ordering::Acquire)
+    }
+
+    fn builder(&self, deadline: Instant) -> ContextBuilder {
+        ContextBuilder::new(deadline)
+            .lease(self.epoch, self.valid_until.clone())
+            .margin(self.margin)
+            .progress(self.progress.clone())
+    }
+
+    /// Records what is left to record, and ends.
+    pub(super) async fn stop(self) -> Option<Pulse> {
+        // The task has ended by itself if the lease was lost.
+        let _ = self.stop.send(());
+        self.task.await.ok()
+    }
+}
+
+struct Beat {
+    inner: Arc<Inner>,
+    pulse: Pulse,
+    cancellation: CancellationToken,
+    cancel_requested: Arc<AtomicBool>,
+    renewed: watch::Sender<Instant>,
+    /// Progress that the store has not taken yet.
+    unsaved: Vec<RecordedProgress>,
+}
+
+impl Beat {
+    async fn run(
+        mut self,
+        mut progress: mpsc::Receiver<Progress>,
+        mut stopped: oneshot::Receiver<()>,
+    ) -> Pulse {
+        let mut wakes = self.inner.store.subscribe();
+        let mut beat = tokio::time::interval(self.inner.settings.lease / 3);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        beat.reset();
+        let mut looked = Instant::now();
+        let mut stopping = false;
+        while !self.pulse.lost && !stopping {
+            let mut batch = Vec::new();
+            tokio::select! {
+                biased;
+                received = progress.recv_many(&mut batch, IN_FLIGHT), if !progress.is_closed() || !progress.is_empty() => {
+                    if received == 0 { continue; }
+                }
+                _ = &mut stopped => stopping = true,
+                _ = beat.tick() => {}
+                wake = wakes.recv() => match wake {
+                    Ok(Wake::Operations) | Err(broadcast::error::RecvError::Lagged(_)) if looked.elapsed() >= LOOK => {}
+                    Err(broadcast::error::RecvError::Closed) => { beat.tick().await; }
+                    _ => continue,
+                },
+            }
+            if stopping {
+                while let Ok(last) = progress.try_recv() {
+                    batch.push(last);
+                }
+            }
+            let at = self.inner.clock.now();
+            self.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
+            self.renew().await;
+            looked = Instant::now();
+        }
+        self.pulse
+    }
+
+    async fn renew(&mut self) {
+        let asked = Instant::now();
+        let extend = self.inner.settings.lease;
+        match self.inner.store.renew(&self.pulse.lease, extend, &self.unsaved).await {
+            Ok(renewed) => {
+                self.unsaved.clear();
+                self.pulse.lease = renewed.lease;
+                self.renewed.send_replace(asked + extend);
+                if renewed.cancel_requested && !self.cancel_requested.swap(true, Ordering::AcqRel) {
+                    self.cancellation.cancel();
+                }
+            }
+            Err(error) if error.is_lease_lost() => {
+                tracing::warn!(operation = %self.pulse.lease.operation, "lost the lease");
+                self.pulse.lost = true;
+                self.cancellation.cancel();
+            }
+            // The store may come back before the lease ends; steps check the lease by themselves meanwhile.
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(operation = %self.pulse.lease.operation, error = %error.chain(), "cannot renew the lease");
+            }
+            Err(error) => {
+                tracing::error!(operation = %self.pulse.lease.operation, error = %error.chain(), "progress was refused");
+                self.unsaved.clear();
+            }
+        }
+    }
+}

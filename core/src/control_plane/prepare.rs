@@ -1,0 +1,347 @@
+//! Commands become changes: validated, checked against the lifecycle, with their secrets sealed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::RngCore as _;
+use secrecy::SecretString;
+
+use super::{
+    Inner, Target,
+    command::{Command, CreateProject, Protection, Reconfigure},
+    validate::{check_first_run, check_limits, check_variables, chosen_stack},
+};
+use crate::{
+    error::{Detail, Error, Result},
+    lifecycle::{self, Status},
+    names::{SecretName, ServiceName},
+    operation::{Operation, OperationId, OperationKind, OperationState},
+    page::PageRequest,
+    project::Project,
+    project_ref::ProjectRef,
+    secrets,
+    stack::{SecretGenerator, StackSpec},
+    store::{
+        Change, Guard, NewOperation, NewProject, OperationFilter, Preemption, ProjectChange, ProjectUpdate,
+        StatusChange,
+    },
+};
+
+/// The version that plans operations.
+const PLANNED_BY: &str = env!("CARGO_PKG_VERSION");
+
+/// What a command comes to.
+pub(super) enum Prepared {
+    /// A change to be committed.
+    Change(Box<Change>),
+    /// Nothing to do: this is how it stands already.
+    Stands(Box<Project>, Option<Box<Operation>>),
+}
+
+impl Prepared {
+    fn change(change: Change) -> Self {
+        Self::Change(Box::new(change))
+    }
+}
+
+impl Inner {
+    pub(super) async fn prepare(&self, command: &Command) -> Result<Prepared> {
+        match command {
+            Command::Create(create) => self.prepare_create(create).await,
+            Command::Retry(project) => self.prepare_operation(project, OperationKind::Retry, vec![]).await,
+            Command::Pause(project) => self.prepare_operation(project, OperationKind::Pause, vec![]).await,
+            Command::Resume(project) => self.prepare_operation(project, OperationKind::Resume, vec![]).await,
+            Command::Restart(project, services) => {
+                let scope = self.known_services(project, services).await?;
+                self.prepare_operation(project, OperationKind::Restart, scope).await
+            }
+            Command::Reconfigure(project, settings) => self.prepare_reconfigure(project, settings).await,
+            Command::Destroy(project) => self.prepare_destroy(project).await,
+            Command::Rename(project, name) => {
+                let project = self.live_project(project).await?;
+                let update = ProjectUpdate { name: Some(name.clone()), ..ProjectUpdate::of(&project) };
+                Ok(Prepared::change(amend(update)))
+            }
+            Command::Protect(project, protection) => {
+                let project = self.live_project(project).await?;
+                let protected = Some(*protection == Protection::On);
+                Ok(Prepared::change(amend(ProjectUpdate { protected, ..ProjectUpdate::of(&project) })))
+            }
+            Command::Annotate(project, annotations) => {
+                let project = self.live_project(project).await?;
+                let annotations = Some(annotations.clone());
+                Ok(Prepared::change(amend(ProjectUpdate { annotations, ..ProjectUpdate::of(&project) })))
+            }
+            Command::Cancel(operation) => self.prepare_cancel(*operation).await,
+        }
+    }
+
+    async fn prepare_create(&self, create: &CreateProject) -> Result<Prepared> {
+        let target = self.chosen_target(create)?;
+        let stack = chosen_stack(target, create)?;
+        let excluded = stack.exclusions(create.excluded.as_deref())?;
+        check_variables(&create.variables)?;
+        check_first_run(stack, &create.first_run)?;
+        check_limits(create.limits.memory_bytes, create.limits.cpus)?;
+        let secrets = secrets::make(stack, &create.secrets, self.clock.now())?;
+        let reference = ProjectRef::random(&mut *self.rng());
+        let sealed = self.vault.seal_new(reference, &secrets, &create.variables, &create.first_run).await?;
+        let project = NewProject {
+            reference,
+            name: create.name.clone(),
+            organization: create.organization.clone(),
+            target: target.name.clone(),
+            stack: stack.name.clone(),
+            digest: stack.digest.clone(),
+            status: lifecycle::CREATED,
+            annotations: create.annotations.clone(),
+            excluded,
+            limits: create.limits,
+            machine: target.description.machine.clone(),
+            ports: stack.port_count(),
+            port_pool: target.settings.port_pool,
+            subnet_pool: stack.subnet.then_some(target.settings.subnet_pool),
+            bounds: target.settings.bounds,
+        };
+        Ok(Prepared::change(Change {
+            project: ProjectChange::Create(Box::new(project)),
+            operation: Some(self.new_operation(OperationKind::Create, vec![], 1)),
+            preemption: Preemption::Refuse,
+            cancel: None,
+            sealed,
+            idempotency: None,
+            facts: vec![],
+        }))
+    }
+
+    async fn prepare_operation(
+        &self,
+        project: &ProjectRef,
+        kind: OperationKind,
+        scope: Vec<ServiceName>,
+    ) -> Result<Prepared> {
+        let project = self.existing_project(project).await?;
+        let update = self.begin(&project, kind).await?;
+        let operation = self.new_operation(kind, scope, project.generation);
+        Ok(Prepared::change(command(update, operation)))
+    }
+
+    async fn prepare_reconfigure(&self, project: &ProjectRef, settings: &Reconfigure) -> Result<Prepared> {
+        let project = self.existing_project(project).await?;
+        let mut update = self.begin(&project, OperationKind::Reconfigure).await?;
+        let stack = self.stack_of(&project)?;
+        let generation = project.generation + 1;
+        if let Some(excluded) = &settings.excluded {
+            update.excluded = Some(stack.exclusions(Some(excluded))?);
+        }
+        if let Some(limits) = settings.limits {
+            check_limits(limits.memory_bytes, limits.cpus)?;
+            update.limits = Some(limits);
+        }
+        let mut sealed = Vec::new();
+        if let Some(variables) = &settings.variables {
+            check_variables(variables)?;
+            sealed.push(self.vault.seal_variables(project.reference, generation, variables).await?);
+        }
+        if !settings.secrets.is_empty() {
+            let secrets = self.rotated(&project, stack, &settings.secrets).await?;
+            sealed.extend(self.vault.seal_secrets(project.reference, generation, &secrets).await?);
+        }
+        update.generation = Some(generation);
+        let operation = self.new_operation(OperationKind::Reconfigure, vec![], generation);
+        Ok(Prepared::change(Change { sealed, ..command(update, operation) }))
+    }
+
+    /// The secrets that change when some are chosen anew: those, and the tokens that one of them signs.
+    async fn rotated(
+        &self,
+        project: &Project,
+        stack: &StackSpec,
+        chosen: &BTreeMap<SecretName, SecretString>,
+    ) -> Result<BTreeMap<SecretName, SecretString>> {
+        secrets::check_chosen(stack, chosen)?;
+        let items = self.store.sealed(Some(&project.reference)).await?;
+        let mut kept = self.vault.open(project.reference, &items).await?.secrets;
+        let mut changed: Vec<SecretName> = chosen.keys().cloned().collect();
+        for spec in &stack.secrets {
+            if let SecretGenerator::Jwt { key, .. } = &spec.generator
+                && changed.contains(key)
+                && !changed.contains(&spec.name)
+            {
+                changed.push(spec.name.clone());
+            }
+        }
+        kept.retain(|name, _| !changed.contains(name));
+        kept.extend(chosen.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let mut all = secrets::make(stack, &kept, self.clock.now())?;
+        all.retain(|name, _| changed.contains(name));
+        Ok(all)
+    }
+
+    async fn prepare_destroy(&self, project: &ProjectRef) -> Result<Prepared> {
+        let project = self.existing_project(project).await?;
+        if matches!(project.status, Status::GoingDown | Status::Removed) {
+            let operation = match project.status_operation {
+                Some(id) => self.store.operation(id).await?,
+                None => None,
+            };
+            return Ok(Prepared::Stands(Box::new(project), operation.map(Box::new)));
+        }
+        if project.protected {
+            return Err(Error::detailed(
+                Detail::Protected,
+                format!("destroy project {}: it is protected; lift the protection first", project.reference),
+            ));
+        }
+        let to = lifecycle::next(project.status, lifecycle::Trigger::Destroy)?;
+        let status = Some(StatusChange { to, reason: None });
+        let update = ProjectUpdate { status, ..ProjectUpdate::of(&project) };
+        let operation = self.new_operation(OperationKind::Destroy, vec![], project.generation);
+        Ok(Prepared::change(Change { preemption: Preemption::Cancel, ..command(update, operation) }))
+    }
+
+    async fn prepare_cancel(&self, id: OperationId) -> Result<Prepared> {
+        let operation = self.store.operation(id).await?.ok_or_else(|| Error::not_found("operation", id))?;
+        let project = self.existing_project(&operation.project).await?;
+        if operation.state.has_ended() || operation.cancel_requested {
+            return Ok(Prepared::Stands(Box::new(project), Some(Box::new(operation))));
+        }
+        let change = Change { cancel: Some(id), ..amend(ProjectUpdate::of(&project)) };
+        Ok(Prepared::change(change))
+    }
+
+    /// The lifecycle's word on beginning an operation of that kind now.
+    pub(super) async fn begin(&self, project: &Project, kind: OperationKind) -> Result<ProjectUpdate> {
+        let trigger = kind.trigger().ok_or_else(|| Error::internal("begin a project that exists already"))?;
+        let in_flight = self.operation_in_flight(&project.reference).await?;
+        let Ok(to) = lifecycle::next(project.status, trigger) else {
+            return Err(lifecycle::illegal(project.status, trigger, in_flight.map(|operation| operation.id)));
+        };
+        if let Some(operation) = in_flight {
+            return Err(Error::detailed(
+                Detail::Busy { status: project.status, operation: operation.id },
+                format!(
+                    "{kind} project {} ({}): its {} is {}; wait for it or cancel it",
+                    project.reference, project.status, operation.kind, operation.state
+                ),
+            ));
+        }
+        let status = Some(StatusChange { to, reason: None });
+        Ok(ProjectUpdate { guard: Guard::Idle, status, ..ProjectUpdate::of(project) })
+    }
+
+    async fn operation_in_flight(&self, project: &ProjectRef) -> Result<Option<Operation>> {
+        let filter = OperationFilter {
+            project: Some(*project),
+            states: vec![OperationState::Running, OperationState::Waiting],
+        };
+        Ok(self.store.operations(&filter, &PageRequest::first(1)).await?.items.pop())
+    }
+
+    pub(super) async fn existing_project(&self, project: &ProjectRef) -> Result<Project> {
+        self.store.project(project).await?.ok_or_else(|| Error::not_found("project", project))
+    }
+
+    /// A project that is not on its way out.
+    async fn live_project(&self, project: &ProjectRef) -> Result<Project> {
+        let project = self.existing_project(project).await?;
+        if matches!(project.status, Status::Removed) {
+            return Err(Error::not_found("project", format_args!("{}: it was destroyed", project.reference)));
+        }
+        Ok(project)
+    }
+
+    async fn known_services(&self, project: &ProjectRef, services: &[String]) -> Result<Vec<ServiceName>> {
+        if services.is_empty() {
+            return Ok(vec![]);
+        }
+        let project = self.existing_project(project).await?;
+        let stack = self.stack_of(&project)?;
+        let mut scope = Vec::with_capacity(services.len());
+        for name in services {
+            let service = &stack.known_service("services", name.trim())?.name;
+            if project.excluded.contains(service) {
+                let problem = format!("{service} is excluded from project {}", project.reference);
+                return Err(Error::invalid("services", problem));
+            }
+            if !scope.contains(service) {
+                scope.push(service.clone());
+            }
+        }
+        Ok(scope)
+    }
+
+    pub(super) fn new_operation(
+        &self,
+        kind: OperationKind,
+        scope: Vec<ServiceName>,
+        generation: u64,
+    ) -> NewOperation {
+        NewOperation {
+            id: self.new_operation_id(),
+            kind,
+            scope,
+            generation,
+            timeout: self.settings.timeouts.of(kind),
+            delay: Duration::ZERO,
+            planned_by: PLANNED_BY.to_owned(),
+        }
+    }
+
+    fn new_operation_id(&self) -> OperationId {
+        let mut random = [0; 10];
+        self.rng().fill_bytes(&mut random);
+        let millis = self.clock.now().unix_timestamp_nanos() / 1_000_000;
+        let millis = u64::try_from(millis).unwrap_or_default();
+        OperationId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    fn chosen_target(&self, create: &CreateProject) -> Result<&Target> {
+        let known = || self.targets.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        match &create.target {
+            Some(name) => self.targets.get(name).ok_or_else(|| {
+                Error::invalid("target", format_args!("there is no target {name:?}: there are {}", known()))
+            }),
+            None => match self.targets.values().collect::<Vec<_>>()[..] {
+                [only] => Ok(only),
+                _ => Err(Error::invalid("target", format_args!("choose one of {}", known()))),
+            },
+        }
+    }
+
+    pub(super) fn target_of(&self, project: &Project) -> Result<&Target> {
+        self.targets.get(&project.target).ok_or_else(|| {
+            Error::new(
+                crate::error::Kind::Unavailable,
+                format!("reach target {}: this host does not serve it", project.target),
+            )
+        })
+    }
+
+    fn stack_of(&self, project: &Project) -> Result<&StackSpec> {
+        let target = self.target_of(project)?;
+        target.description.stacks.iter().find(|stack| stack.name == project.stack).ok_or_else(|| {
+            Error::invalid(
+                "stack",
+                format_args!("target {} does not offer {} any more", target.name, project.stack),
+            )
+        })
+    }
+}
+
+/// A change of the project's row alone.
+pub(super) fn amend(update: ProjectUpdate) -> Change {
+    Change {
+        project: ProjectChange::Update(Box::new(update)),
+        operation: None,
+        preemption: Preemption::Refuse,
+        cancel: None,
+        sealed: vec![],
+        idempotency: None,
+        facts: vec![],
+    }
+}
+
+/// A change that records an operation.
+pub(super) fn command(update: ProjectUpdate, operation: NewOperation) -> Change {
+    Change { operation: Some(operation), ..amend(update) }
+}

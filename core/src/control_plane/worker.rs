@@ -1,0 +1,98 @@
+//! Claiming operations and carrying each out in a task of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, broadcast};
+use tracing::Instrument as _;
+
+use super::{Inner, Target};
+use crate::{
+    error::Result,
+    store::{Claim, Claimed, End, Settlement, TargetClaim, Wake},
+};
+
+impl Inner {
+    /// Claims operations until the control plane stops. What it claims runs beside it.
+    pub(super) async fn work(self: Arc<Self>) {
+        let mut wakes = self.store.subscribe();
+        let freed = Arc::new(Notify::new());
+        let claim = self.claim();
+        loop {
+            if self.stopping.is_cancelled() {
+                return;
+            }
+            match self.store.claim(&claim).await {
+                Ok(Some(claimed)) => {
+                    self.begin_work(claimed, &freed).await;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = %error.chain(), "cannot claim work"),
+            }
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = freed.notified() => {}
+                () = next_work(&mut wakes) => {}
+                () = tokio::time::sleep(self.settings.poll) => {}
+            }
+        }
+    }
+
+    async fn begin_work(self: &Arc<Self>, claimed: Claimed, freed: &Arc<Notify>) {
+        if self.stopping.is_cancelled() {
+            if let Err(error) = self.give_back(claimed).await {
+                tracing::warn!(error = %error.chain(), "cannot hand back what was just claimed");
+            }
+            return;
+        }
+        let span = tracing::info_span!(
+            "operation",
+            id = %claimed.operation.id,
+            kind = %claimed.operation.kind,
+            project = %claimed.project.reference,
+            target = %claimed.project.target,
+            attempt = claimed.operation.attempt,
+        );
+        let (inner, freed) = (Arc::clone(self), Arc::clone(freed));
+        self.operations.spawn(
+            async move {
+                inner.carry_out(claimed).await;
+                freed.notify_one();
+            }
+            .instrument(span),
+        );
+    }
+
+    async fn give_back(&self, claimed: Claimed) -> Result<()> {
+        let not_before = self.store.now().await?;
+        let end = End::Released { not_before };
+        self.store
+            .settle(Settlement { lease: claimed.lease, end, error: None, report: None, facts: vec![] })
+            .await
+            .map(drop)
+    }
+
+    fn claim(&self) -> Claim {
+        let served = |target: &Target| TargetClaim {
+            name: target.name.clone(),
+            max_operations: target.settings.max_operations,
+        };
+        Claim {
+            owner: self.owner.clone(),
+            targets: self.targets.values().map(served).collect(),
+            lease: self.settings.lease,
+            margin: self.settings.lease_margin,
+        }
+    }
+}
+
+/// Returns at the next hint that there may be work. A store that hints no more leaves the looking to the poll.
+async fn next_work(wakes: &mut broadcast::Receiver<Wake>) {
+    loop {
+        match wakes.recv().await {
+            Ok(Wake::Operations) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(Wake::Written | Wake::Events) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
