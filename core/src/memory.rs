@@ -1,7 +1,10 @@
 //! A store and a backend that live in memory: real ones, with state, that forget everything when they are dropped.
 //!
 //! - [`MemoryStore`] keeps every promise of [`Store`](crate::Store) but durability.
+//! - [`MemoryBackend`] keeps every promise of [`Backend`](crate::Backend), and misbehaves when told to. A [`MemoryStack`]
+//!   is what it runs.
 
+mod backend;
 mod commit;
 mod journal;
 mod lease;
@@ -12,4 +15,7 @@ mod state;
 mod store;
 mod strongbox;
 
-pub use self::store::MemoryStore;
+pub use self::{
+    backend::{MemoryBackend, MemoryStack},
+    store::MemoryStore,
+};
