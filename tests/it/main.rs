@@ -1,0 +1,3 @@
+//! Tests that need several crates at once, on real parts.
+
+mod architecture;
