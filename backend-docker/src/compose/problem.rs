@@ -1,0 +1,41 @@
+//! What is wrong with a file of a stack, and where.
+
+use freehold_core::{Error, Kind};
+
+/// The result of reading a file of a stack.
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// What is wrong, as compilers say it: `docker-compose.yml:12: services.db.ports[0]: …`. The message shows what stands
+/// in the file, never what a variable came to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{}: {}{message}", .line.map(|line| format!(":{line}")).unwrap_or_default(), .key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+pub(crate) struct Problem {
+    file: String,
+    line: Option<usize>,
+    key: Option<String>,
+    message: String,
+}
+
+impl Problem {
+    /// Something wrong with a file as a whole.
+    pub(crate) fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, key: None, message: message.into() }
+    }
+
+    /// Something wrong on a line.
+    pub(crate) fn on_line(file: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: Some(line), key: None, message: message.into() }
+    }
+
+    /// Names the key, for instance `services.db.image`.
+    pub(crate) fn at_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::new(Kind::InvalidInput, problem.to_string())
+    }
+}

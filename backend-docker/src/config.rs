@@ -1,0 +1,90 @@
+//! What an operator sets for a Docker target.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A Docker target: which engine, which stacks, and where things lie.
+///
+/// ```
+/// use freehold_docker::{Config, StackSource};
+///
+/// let config = Config::new("/var/lib/freehold/docker", [StackSource::new("/srv/stacks/webapp")]);
+/// assert_eq!(config.bind_address.to_string(), "127.0.0.1");
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The engine's address: `unix:///path`, `tcp://host:port` or `http://host:port`. Absent: Docker's own default,
+    /// `unix:///var/run/docker.sock`. This crate reads no environment: whoever honours `DOCKER_HOST` sets this.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Where project folders and kept stacks lie, on a file system that the engine sees under the same path.
+    pub data_root: PathBuf,
+    /// The stacks that this target offers.
+    pub stacks: Vec<StackSource>,
+    /// The host name or address that people reach published ports by.
+    #[serde(default = "default_public_host")]
+    pub public_host: String,
+    /// The address that published ports are bound to.
+    #[serde(default = "default_bind_address")]
+    pub bind_address: IpAddr,
+    /// Whether this process can connect to container addresses and published ports itself. Absent: it can if the engine
+    /// runs on this machine and this process in no container. Where it cannot, readiness comes from the health checks
+    /// of the stack, and published ports are "not probed".
+    #[serde(default)]
+    pub probe_directly: Option<bool>,
+    /// How many containers may be starting at once; absent: as many as the engine has processors, at least two.
+    #[serde(default)]
+    pub starts_in_flight: Option<usize>,
+    /// How many probes may be in flight at once; absent: four for each processor.
+    #[serde(default)]
+    pub probes_in_flight: Option<usize>,
+}
+
+/// A stack's folder, and what the operator allows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackSource {
+    /// The folder with the Compose file and `freehold.toml`.
+    pub folder: PathBuf,
+    /// Paths of the machine from outside the folder that its services may mount, for instance `/var/run/docker.sock`.
+    #[serde(default)]
+    pub allowed_mounts: Vec<PathBuf>,
+}
+
+impl Config {
+    /// A target on Docker's default address, with everything else as it is by default.
+    #[must_use]
+    pub fn new(data_root: impl Into<PathBuf>, stacks: impl IntoIterator<Item = StackSource>) -> Self {
+        Self {
+            host: None,
+            data_root: data_root.into(),
+            stacks: stacks.into_iter().collect(),
+            public_host: default_public_host(),
+            bind_address: default_bind_address(),
+            probe_directly: None,
+            starts_in_flight: None,
+            probes_in_flight: None,
+        }
+    }
+}
+
+impl StackSource {
+    /// A stack that may mount nothing from outside its folder.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), allowed_mounts: Vec::new() }
+    }
+}
+
+fn default_public_host() -> String {
+    "127.0.0.1".into()
+}
+
+fn default_bind_address() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
+}

@@ -1,0 +1,116 @@
+//! Networks on the engine.
+
+use std::collections::HashMap;
+
+use bollard::{
+    models::{EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest},
+    query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
+};
+use freehold_core::{Context, ProjectRef};
+use time::OffsetDateTime;
+
+use super::{Engine, gone_is_fine, ours};
+use crate::{
+    error::EngineError,
+    graph::{Attachment, NetworkNode},
+    labels,
+};
+
+/// A network of ours, as the engine has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) labels: HashMap<String, String>,
+    pub(crate) created: Option<OffsetDateTime>,
+}
+
+impl Network {
+    /// The hash of the configuration that it was made from.
+    pub(crate) fn config_hash(&self) -> Option<&str> {
+        self.labels.get(labels::CONFIG_HASH).map(String::as_str)
+    }
+}
+
+impl Engine {
+    /// The networks of one project, or of all.
+    pub(crate) async fn networks(
+        &self,
+        ctx: &Context,
+        project: Option<&ProjectRef>,
+    ) -> Result<Vec<Network>, EngineError> {
+        let options = ListNetworksOptionsBuilder::default().filters(&ours(project)).build();
+        let found = self.call(ctx, "list", "networks", self.client().list_networks(Some(options))).await?;
+        Ok(found
+            .into_iter()
+            .map(|network| Network {
+                id: network.id.unwrap_or_default(),
+                name: network.name.unwrap_or_default(),
+                labels: network.labels.unwrap_or_default(),
+                created: network.created,
+            })
+            .collect())
+    }
+
+    /// Makes a network. The engine lets two networks share a name, so a repeated request is recognised by asking first
+    /// (`networks`), and a race by the subnet, which no two may share.
+    pub(crate) async fn create_network(&self, ctx: &Context, node: &NetworkNode) -> Result<(), EngineError> {
+        let ipam = node.subnet.map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() }]),
+            ..Ipam::default()
+        });
+        let request = NetworkCreateRequest {
+            name: node.name.clone(),
+            driver: Some("bridge".into()),
+            internal: Some(node.internal),
+            ipam,
+            labels: Some(node.labels.clone().into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        self.call(ctx, "create network", &node.name, self.client().create_network(request)).await?;
+        Ok(())
+    }
+
+    /// Puts a container into one more network: engines before API 1.44 take only one when they create it.
+    pub(crate) async fn join_network(
+        &self,
+        ctx: &Context,
+        container: &str,
+        place: &Attachment,
+    ) -> Result<(), EngineError> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(EndpointSettings {
+                aliases: Some(place.aliases.clone()),
+                ..EndpointSettings::default()
+            }),
+        };
+        let joined = self
+            .call(ctx, "join network", &place.network, self.client().connect_network(&place.network, request))
+            .await;
+        match joined {
+            // The engine has no other code for "already in it".
+            Err(error) if error.status() == Some(403) && self.is_member(ctx, container, place).await? => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn is_member(&self, ctx: &Context, container: &str, place: &Attachment) -> Result<bool, EngineError> {
+        let inspected = self
+            .call(
+                ctx,
+                "inspect network",
+                &place.network,
+                self.client().inspect_network(&place.network, None::<InspectNetworkOptions>),
+            )
+            .await?;
+        Ok(inspected.containers.is_some_and(|members| members.contains_key(container)))
+    }
+
+    /// Removes a network by its id. One that is gone is removed.
+    pub(crate) async fn remove_network(&self, ctx: &Context, network: &Network) -> Result<(), EngineError> {
+        let removed =
+            self.call(ctx, "remove network", &network.name, self.client().remove_network(&network.id)).await;
+        gone_is_fine(removed)
+    }
+}

@@ -1,0 +1,126 @@
+//! Finding out whether a service is ready, by asking it, and never on the schedule of a health check.
+
+mod exec;
+mod http;
+mod postgres;
+mod tcp;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use freehold_core::{Context, Error, Result};
+use tokio::sync::Semaphore;
+
+pub(crate) use self::{postgres::server_version, tcp::published_port};
+use crate::{
+    engine::{Engine, State},
+    graph::{ContainerNode, Probe},
+};
+
+/// How long one answer may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The shortest time between two probes of one service.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks services whether they are ready, a bounded number at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Prober {
+    engine: Engine,
+    direct: bool,
+    in_flight: Arc<Semaphore>,
+}
+
+/// What a probe came to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// What was asked, for people: `postgres 10.200.0.2:5432`.
+    pub(crate) probe: String,
+    /// How long it took.
+    pub(crate) latency: Duration,
+    /// Why the service is not ready, if it is not.
+    pub(crate) problem: Option<String>,
+}
+
+impl Prober {
+    /// A prober that may have so many probes in flight, and connects itself only if it is `direct`.
+    pub(crate) fn new(engine: Engine, direct: bool, in_flight: usize) -> Self {
+        Self { engine, direct, in_flight: Arc::new(Semaphore::new(in_flight.max(1))) }
+    }
+
+    /// Whether this process can connect to containers and published ports itself.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// Whether there is any way to ask this service.
+    pub(crate) fn can_ask(&self, node: &ContainerNode, state: &State) -> bool {
+        (self.direct && node.probe.is_some()) || !state.test.is_empty()
+    }
+
+    /// Asks a running service once. `None` if there is no way to ask it: then it is ready when it runs.
+    ///
+    /// # Errors
+    /// Only if the call has to end. An engine that does not answer is a service that is not known to be ready.
+    pub(crate) async fn ask(
+        &self,
+        ctx: &Context,
+        id: &str,
+        node: &ContainerNode,
+        state: &State,
+    ) -> Result<Option<Answer>> {
+        let work = async {
+            let Ok(_permit) = self.in_flight.acquire().await else {
+                return Err(Error::internal("probe: the prober is closed"));
+            };
+            let began = Instant::now();
+            let (probe, problem) = match (&node.probe, address(node, state)) {
+                (Some(probe), Some(address)) if self.direct => connect(probe, address).await,
+                _ if !state.test.is_empty() => exec::probe(&self.engine, ctx, id, &state.test).await?,
+                _ => return Ok(None),
+            };
+            Ok(Some(Answer { probe, latency: began.elapsed(), problem }))
+        };
+        ctx.bounded("probe", work).await
+    }
+}
+
+impl Answer {
+    /// How long to leave the service alone before it is asked again, so that probing never becomes its work.
+    pub(crate) fn pause(&self) -> Duration {
+        SHORTEST_PAUSE.max(self.latency * 4)
+    }
+}
+
+/// The address that a container has in the first of its networks.
+fn address(node: &ContainerNode, state: &State) -> Option<IpAddr> {
+    let network = &node.networks.first()?.network;
+    state.addresses.get(network)?.parse().ok()
+}
+
+async fn connect(probe: &Probe, ip: IpAddr) -> (String, Option<String>) {
+    let (name, answer) = match probe {
+        Probe::Http { port, path } => {
+            let address = SocketAddr::new(ip, *port);
+            (format!("http {address}{path}"), within(http::probe(address, path)).await)
+        }
+        Probe::Tcp { port } => {
+            let address = SocketAddr::new(ip, *port);
+            (format!("tcp {address}"), within(tcp::probe(address)).await)
+        }
+        Probe::Postgres { port, user, database, password } => {
+            let address = SocketAddr::new(ip, *port);
+            let asked = postgres::probe(address, user, database, password);
+            (format!("postgres {address}"), within(asked).await)
+        }
+    };
+    (name, answer.err())
+}
+
+/// What a probe says within the time that an answer may take.
+async fn within<T>(probe: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, probe).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
+}
