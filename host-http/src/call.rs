@@ -1,0 +1,245 @@
+//! One request as a handler sees it.
+
+use std::{collections::BTreeMap, pin::Pin, str::FromStr, time::Duration};
+
+use freehold_core::{Error, OperationId, ProjectRef, Result, control_plane::ControlPlane};
+use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, de::DeserializeOwned};
+use uuid::Uuid;
+use warp::{
+    Buf, Filter, Rejection,
+    http::{HeaderMap, HeaderValue},
+    reply::Response,
+};
+
+use crate::api::Api;
+
+const REQUEST_ID: &str = "x-request-id";
+
+type Incoming = Pin<Box<dyn Stream<Item = Result<Vec<u8>, warp::Error>> + Send + Sync>>;
+
+/// One request: its parameters, headers, query and body, each checked when a handler asks for it.
+pub(crate) struct Call {
+    api: Api,
+    request_id: String,
+    parameters: Parameters,
+    headers: HeaderMap,
+    query: String,
+    incoming: Option<Incoming>,
+    body: Vec<u8>,
+}
+
+/// What stands in a path where its template has braces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters(BTreeMap<&'static str, String>);
+
+impl Parameters {
+    /// The parameters of a path, if it is one of the template's.
+    pub(crate) fn of(template: &'static str, path: &str) -> Option<Self> {
+        let (wanted, given) = (template.split('/'), path.split('/'));
+        if wanted.clone().count() != given.clone().count() {
+            return None;
+        }
+        let mut parameters = BTreeMap::new();
+        for (wanted, given) in wanted.zip(given) {
+            match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                Some(name) if !given.is_empty() => {
+                    parameters.insert(name, given.to_owned());
+                }
+                None if wanted == given => {}
+                _ => return None,
+            }
+        }
+        Some(Self(parameters))
+    }
+}
+
+/// Words separated by commas, as a query has them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct List(String);
+
+impl List {
+    /// Each word as what it stands for.
+    ///
+    /// # Errors
+    /// The first word's that stands for nothing.
+    pub(crate) fn parse<T: FromStr<Err = Error>>(&self) -> Result<Vec<T>> {
+        self.0.split(',').filter(|word| !word.is_empty()).map(str::parse).collect()
+    }
+}
+
+/// Extracts the call; it never rejects.
+pub(crate) fn call(api: &Api) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone + use<> {
+    let api = api.clone();
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::header::headers_cloned().and(query).and(warp::body::stream()).map(
+        move |headers: HeaderMap, query: String, body| Call {
+            request_id: request_id(&headers),
+            api: api.clone(),
+            parameters: Parameters::default(),
+            headers,
+            query,
+            incoming: Some(boxed(body)),
+            body: Vec::new(),
+        },
+    )
+}
+
+fn boxed<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static) -> Incoming {
+    Box::pin(body.map(|chunk| {
+        chunk.map(|mut chunk| {
+            let mut bytes = vec![0; chunk.remaining()];
+            chunk.copy_to_slice(&mut bytes);
+            bytes
+        })
+    }))
+}
+
+/// The caller's own id of the request, if it is a sane one, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .map_or_else(new_request_id, str::to_owned)
+}
+
+/// A new id for a request.
+pub(crate) fn new_request_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Tells the caller the id of the request.
+pub(crate) fn name_request(response: &mut Response, id: &str) {
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+}
+
+impl Call {
+    pub(crate) fn with_parameters(self, parameters: Parameters) -> Self {
+        Self { parameters, ..self }
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    pub(crate) fn control(&self) -> &ControlPlane {
+        self.api.control()
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Whether the caller's credential gives access.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.api.auth().admits(self.header("authorization"))
+    }
+
+    /// A header's text, if it is there and readable.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A parameter of the path.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The project that the path names.
+    ///
+    /// # Errors
+    /// `InvalidInput` if that is no ref.
+    pub(crate) fn project(&self) -> Result<ProjectRef> {
+        self.parameter("ref").parse()
+    }
+
+    /// The operation that the path names.
+    ///
+    /// # Errors
+    /// `InvalidInput` if that is no operation's id.
+    pub(crate) fn operation(&self) -> Result<OperationId> {
+        self.parameter("id").parse()
+    }
+
+    /// How long a caller may wait who asked for so many seconds: less than the API's own limit.
+    pub(crate) fn patience(&self, seconds: Option<u64>) -> Duration {
+        let most = self.api.limits().time.mul_f64(5.0 / 6.0);
+        seconds.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
+    }
+
+    /// The query.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming what is wrong with it.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_urlencoded::from_str(&self.query).map_err(|error| Error::invalid("query", error))
+    }
+
+    /// Reads the body, up to the API's bound. False if it is longer, or ends before its end.
+    pub(crate) async fn read_body(&mut self) -> bool {
+        let limit = self.api.limits().body;
+        let Some(mut incoming) = self.incoming.take() else { return true };
+        while let Some(chunk) = incoming.next().await {
+            match chunk {
+                Ok(chunk) if self.body.len() + chunk.len() <= limit => self.body.extend_from_slice(&chunk),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The JSON body.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is not JSON or does not say what it should.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::invalid("body", without_value(&error)))
+    }
+
+    /// The JSON body, or the default where there is none.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub(crate) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+}
+
+/// What serde has to say without the value that it found, which may be a secret in the wrong place.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.split_once(": "), text.rfind(", expected ")) {
+        (Some((problem @ ("invalid type" | "invalid value"), _)), Some(expected)) => {
+            format!("{problem}{}", &text[expected..])
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_wrong_place_of_a_body_is_not_repeated() {
+        let error = serde_json::from_str::<BTreeMap<String, u8>>(r#"{"a": "hunter2"}"#).unwrap_err();
+        let text = without_value(&error);
+        assert!(!text.contains("hunter2") && text.contains("expected u8 at line 1"), "{text}");
+    }
+
+    #[test]
+    fn a_path_is_a_templates_only_part_by_part() {
+        let template = "/projects/{ref}/pause";
+        let parameters = Parameters::of(template, "/projects/abc/pause").unwrap();
+        assert_eq!(parameters.0["ref"], "abc");
+        for other in ["/projects/abc", "/projects//pause", "/projects/abc/resume", "/projects/abc/pause/", "/"] {
+            assert_eq!(Parameters::of(template, other), None, "{other}");
+        }
+    }
+}

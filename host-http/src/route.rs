@@ -1,0 +1,115 @@
+//! One route: where it is, who may use it, and what it does.
+
+use std::{convert::Infallible, future::Future, pin::Pin};
+
+use freehold_core::{Error, Kind, Result};
+use tracing::Instrument;
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{Method, StatusCode},
+    path::FullPath,
+    reply::Response,
+};
+
+use crate::{api::Api, call::{self, Call, Parameters}, error};
+
+/// What a handler gives back.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody, without a credential.
+    Anyone,
+    /// Whoever the API's [`Auth`](crate::auth::Auth) admits.
+    Credential,
+}
+
+/// One route. Each is in a table of its group, so that none can be without a rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// The HTTP method.
+    pub(crate) method: Method,
+    /// The path, with parameters in braces, as the OpenAPI document has it.
+    pub(crate) path: &'static str,
+    /// Who may use it.
+    pub(crate) access: Access,
+    handler: fn(Call) -> Answer,
+}
+
+impl Route {
+    /// A route that needs a credential.
+    pub(crate) const fn new(method: Method, path: &'static str, handler: fn(Call) -> Answer) -> Self {
+        Self { method, path, access: Access::Credential, handler }
+    }
+
+    /// The same route without a need for a credential.
+    pub(crate) const fn open(mut self) -> Self {
+        self.access = Access::Anyone;
+        self
+    }
+
+    /// The route as a filter. It rejects only what is not its path or method.
+    pub(crate) fn filter(&self, api: &Api) -> BoxedFilter<(Response,)> {
+        let route = self.clone();
+        let method = self.method.clone();
+        let path = self.path;
+        warp::path::full()
+            .and_then(move |full: FullPath| {
+                let parameters = Parameters::of(path, full.as_str());
+                async move { parameters.ok_or_else(warp::reject::not_found) }
+            })
+            .and(has_method(&method))
+            .and(call::call(api))
+            .and_then(move |parameters, call: Call| route.clone().answer(call.with_parameters(parameters)))
+            .boxed()
+    }
+
+    /// Checks the credential, does the work within the time limit, and turns whatever comes of it into a reply.
+    async fn answer(self, mut call: Call) -> Result<Response, Infallible> {
+        let id = call.request_id().to_owned();
+        let span = tracing::info_span!(
+            "request",
+            request_id = %id,
+            method = %self.method,
+            route = self.path,
+            status = tracing::field::Empty
+        );
+        let answer = async {
+            if self.access == Access::Credential && !call.is_admitted() {
+                let message = "this needs the header `Authorization: Bearer TOKEN` with a token that is valid here";
+                return error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", message, &id);
+            }
+            let limit = call.api().limits();
+            let work = async {
+                if !call.read_body().await {
+                    let message = format!("the body is broken off or longer than {} bytes", limit.body);
+                    return Ok(error::refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message, &id));
+                }
+                // A task of its own: a caller that goes away stops no command halfway, and a panic ends nothing else.
+                let work = tokio::spawn((self.handler)(call).in_current_span());
+                work.await.unwrap_or_else(|panic| Err(Error::internal("answer the request").because(panic)))
+            };
+            let late = || Error::new(Kind::Timeout, format!("answer within {} s", limit.time.as_secs()));
+            match tokio::time::timeout(limit.time, work).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(failure)) => error::reply(&failure, &id),
+                Err(_) => error::reply(&late(), &id),
+            }
+        };
+        let mut response = answer.instrument(span.clone()).await;
+        span.record("status", response.status().as_u16());
+        call::name_request(&mut response, &id);
+        Ok(response)
+    }
+}
+
+fn has_method(method: &Method) -> BoxedFilter<()> {
+    match *method {
+        Method::POST => warp::post().boxed(),
+        Method::PATCH => warp::patch().boxed(),
+        Method::DELETE => warp::delete().boxed(),
+        _ => warp::get().boxed(),
+    }
+}

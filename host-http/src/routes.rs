@@ -1,0 +1,34 @@
+//! Every route there is, a group a file.
+
+pub(crate) mod commands;
+pub(crate) mod events;
+pub(crate) mod observation;
+pub(crate) mod operations;
+pub(crate) mod operators;
+pub(crate) mod projects;
+pub(crate) mod targets;
+
+use crate::route::Route;
+
+/// All routes.
+pub(crate) fn all() -> impl Iterator<Item = Route> {
+    [
+        operators::ROUTES,
+        projects::ROUTES,
+        commands::ROUTES,
+        observation::ROUTES,
+        operations::ROUTES,
+        events::ROUTES,
+        targets::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+}
+
+/// The routes as `METHOD /path`, and whether each needs a credential: for the tests of the document.
+#[cfg(test)]
+pub(crate) fn rules() -> std::collections::BTreeMap<String, bool> {
+    let needs_credential = |route: &Route| route.access == crate::route::Access::Credential;
+    all().map(|route| (format!("{} {}", route.method, route.path), needs_credential(&route))).collect()
+}

@@ -1,0 +1,74 @@
+//! What operators and their tools ask: is it alive, is it ready, how is it doing, what can it do.
+
+use freehold_core::{Error, Result};
+use warp::{
+    Reply,
+    http::{HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{
+    call::Call,
+    error::json,
+    metrics, openapi,
+    route::Route,
+    wire::{self, ErrorBody},
+};
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::new(Method::GET, "/healthz", |call| Box::pin(alive(call))).open(),
+    Route::new(Method::GET, "/readyz", |call| Box::pin(ready(call))).open(),
+    Route::new(Method::GET, "/metrics", |call| Box::pin(figures(call))),
+    Route::new(Method::GET, "/openapi.json", |call| Box::pin(document(call))),
+];
+
+/// Tell whether the host is alive.
+#[utoipa::path(
+    get, path = "/healthz", tag = "operators", operation_id = "alive", security(()),
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
+async fn alive(_: Call) -> Result<Response> {
+    Ok("ok\n".into_response())
+}
+
+/// Tell whether the host can do its work: the store, each target and the key are there.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operators", operation_id = "ready", security(()),
+    responses((status = 200, body = wire::Readiness), (status = 503, body = wire::Readiness)),
+)]
+async fn ready(call: Call) -> Result<Response> {
+    let readiness = call.control().readiness().await;
+    let own = [("store", &readiness.store), ("key", &readiness.key)];
+    let targets = readiness.targets.iter().map(|(name, result)| (name.as_str(), result));
+    for (check, result) in own.into_iter().chain(targets) {
+        if let Err(error) = result {
+            tracing::warn!(check, error = %error.chain(), "not ready");
+        }
+    }
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(json(status, &wire::Readiness::from(&readiness)))
+}
+
+/// Read figures for monitoring, as Prometheus reads them.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operators", operation_id = "metrics",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)),
+)]
+async fn figures(call: Call) -> Result<Response> {
+    let mut response = metrics::text(&call.control().metrics().await?).into_response();
+    let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, version);
+    Ok(response)
+}
+
+/// Read the document that describes this API.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operators", operation_id = "openapi",
+    responses((status = 200, body = Object)),
+)]
+async fn document(_: Call) -> Result<Response> {
+    let text = openapi::json().map_err(|error| Error::internal("write the document").because(error))?;
+    let mut response = text.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

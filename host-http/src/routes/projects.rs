@@ -1,0 +1,191 @@
+//! Projects: making them, finding them, changing what needs no work on their target.
+
+use freehold_core::{
+    Error, OrganizationId, PageRequest, ProjectFilter, ProjectName, Result, Status,
+    control_plane::{Command, Protection},
+    project::Annotations,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use warp::{
+    http::{HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use super::commands;
+use crate::{
+    call::{Call, List},
+    error::json,
+    route::Route,
+    wire::{self, ErrorBody},
+};
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::new(Method::POST, "/api/freehold/v1/projects", |call| Box::pin(create(call))),
+    Route::new(Method::GET, "/api/freehold/v1/projects", |call| Box::pin(list(call))),
+    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}", |call| Box::pin(show(call))),
+    Route::new(Method::PATCH, "/api/freehold/v1/projects/{ref}", |call| Box::pin(amend(call))),
+    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/wait", |call| Box::pin(wait(call))),
+    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/secrets", |call| Box::pin(secrets(call))),
+];
+
+/// Make a project.
+///
+/// It is durable when this answers; an operation brings it up. With an `Idempotency-Key` the same request is carried out
+/// once in 24 hours, and answered alike.
+#[utoipa::path(
+    post, path = "/api/freehold/v1/projects", tag = "projects", operation_id = "create_project",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters that name this request")),
+    request_body = wire::CreateProject,
+    responses(
+        (status = 201, body = wire::Accepted, headers(("Location" = String, description = "The project"))),
+        (status = 400, body = ErrorBody, description = "The request is wrong: the message names the field"),
+        (status = 409, body = ErrorBody, description = "The name is taken, or the key was used for another request"),
+        (status = 429, body = ErrorBody, description = "A bound is reached: the message names the setting"),
+    ),
+)]
+async fn create(call: Call) -> Result<Response> {
+    let create = call.json::<wire::CreateProject>()?.try_into()?;
+    let (project, mut response) = commands::accept(&call, Command::Create(Box::new(create))).await?;
+    *response.status_mut() = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/freehold/v1/projects/{project}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only of this organization.
+    organization: Option<String>,
+    /// Only of this name, whatever the case.
+    name: Option<String>,
+    /// Only on these targets, separated by commas.
+    #[param(value_type = Option<String>)]
+    targets: List,
+    /// Only in these statuses, separated by commas; all but `REMOVED` unless said.
+    #[param(value_type = Option<String>)]
+    statuses: List,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many at most: 1 to 1000.
+    limit: u32,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        let (organization, name, after) = (None, None, None);
+        let (targets, statuses) = (List::default(), List::default());
+        Self { organization, name, targets, statuses, after, limit: PageRequest::default().limit }
+    }
+}
+
+/// List projects, oldest first, page by page.
+#[utoipa::path(
+    get, path = "/api/freehold/v1/projects", tag = "projects", operation_id = "list_projects",
+    params(ListQuery),
+    responses((status = 200, body = wire::ProjectPage), (status = 400, body = ErrorBody)),
+)]
+async fn list(call: Call) -> Result<Response> {
+    let query = call.query::<ListQuery>()?;
+    let filter = ProjectFilter {
+        organization: query.organization.map(OrganizationId::new).transpose()?,
+        targets: query.targets.parse()?,
+        statuses: query.statuses.parse()?,
+        name: query.name.map(ProjectName::new).transpose()?,
+    };
+    let page = PageRequest { after: query.after, ..PageRequest::first(query.limit) };
+    let page = call.control().projects(&filter, &page).await?;
+    Ok(json(StatusCode::OK, &wire::ProjectPage::from(page)))
+}
+
+/// Show a project, one that was removed too.
+#[utoipa::path(
+    get, path = "/api/freehold/v1/projects/{ref}", tag = "projects", operation_id = "show_project",
+    params(("ref" = String, Path, description = "The project")),
+    responses((status = 200, body = wire::Project), (status = 404, body = ErrorBody)),
+)]
+async fn show(call: Call) -> Result<Response> {
+    let project = call.control().project(&call.project()?).await?;
+    Ok(json(StatusCode::OK, &wire::Project::from(project)))
+}
+
+/// Rename, protect or annotate a project.
+///
+/// Each field is a change of its own, made in the order name, protected, annotations; the first that fails ends the
+/// request.
+#[utoipa::path(
+    patch, path = "/api/freehold/v1/projects/{ref}", tag = "projects", operation_id = "amend_project",
+    params(("ref" = String, Path, description = "The project")),
+    request_body = wire::AmendProject,
+    responses(
+        (status = 200, body = wire::Project),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "The name is taken"),
+    ),
+)]
+async fn amend(call: Call) -> Result<Response> {
+    let (reference, amend) = (call.project()?, call.json::<wire::AmendProject>()?);
+    let annotations = amend.annotations.map(Annotations::new).transpose()?;
+    let mut project = call.control().project(&reference).await?;
+    if let Some(name) = amend.name {
+        project = call.control().rename(&reference, name).await?;
+    }
+    if let Some(protected) = amend.protected {
+        let protection = if protected { Protection::On } else { Protection::Off };
+        project = call.control().protect(&reference, protection).await?;
+    }
+    if let Some(annotations) = annotations {
+        project = call.control().annotate(&reference, annotations).await?;
+    }
+    Ok(json(StatusCode::OK, &wire::Project::from(project)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct WaitQuery {
+    /// The statuses to wait for, separated by commas.
+    #[param(value_type = String)]
+    statuses: List,
+    /// How long to wait, in seconds: at most 25.
+    timeout: Option<u64>,
+}
+
+/// Wait until a project has one of some statuses.
+#[utoipa::path(
+    get, path = "/api/freehold/v1/projects/{ref}/wait", tag = "projects", operation_id = "wait_for_project",
+    params(("ref" = String, Path, description = "The project"), WaitQuery),
+    responses(
+        (status = 200, body = wire::Project),
+        (status = 404, body = ErrorBody),
+        (status = 504, body = ErrorBody, description = "It has another status still"),
+    ),
+)]
+async fn wait(call: Call) -> Result<Response> {
+    let query = call.query::<WaitQuery>()?;
+    let statuses: Vec<Status> = query.statuses.parse()?;
+    if statuses.is_empty() {
+        return Err(Error::invalid("statuses", "none is named"));
+    }
+    let patience = call.patience(query.timeout);
+    let project = call.control().wait(&call.project()?, &statuses, patience).await?;
+    Ok(json(StatusCode::OK, &wire::Project::from(project)))
+}
+
+/// Show a project's secrets in clear.
+#[utoipa::path(
+    get, path = "/api/freehold/v1/projects/{ref}/secrets", tag = "projects", operation_id = "show_secrets",
+    params(("ref" = String, Path, description = "The project")),
+    responses((status = 200, body = wire::SecretValues), (status = 404, body = ErrorBody)),
+)]
+async fn secrets(call: Call) -> Result<Response> {
+    let secrets = call.control().secrets(&call.project()?).await?;
+    let secrets = secrets.into_iter().map(|(name, secret)| (name.into(), secret.into())).collect();
+    let mut response = json(StatusCode::OK, &wire::SecretValues { secrets });
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

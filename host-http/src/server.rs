@@ -1,0 +1,73 @@
+//! Serving filters on a listener: warp's own server, and the time limits that it does not set.
+
+use std::{io, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use warp::{filters::BoxedFilter, reply::Response};
+
+/// How long a client may take to send a request's head, also the first on a connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long to wait after the system refused a connection for want of descriptors.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Serves a filter until `shutdown` is cancelled; then takes no more connections and gives those that are open `grace`
+/// to finish what they are at. True if they all did.
+///
+/// ```no_run
+/// # async fn example(filter: warp::filters::BoxedFilter<(warp::reply::Response,)>) -> std::io::Result<()> {
+/// use std::time::Duration;
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+/// let shutdown = tokio_util::sync::CancellationToken::new();
+/// freehold_host::server::serve(listener, filter, shutdown, Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn serve(
+    listener: TcpListener,
+    filter: BoxedFilter<(Response,)>,
+    shutdown: CancellationToken,
+    grace: Duration,
+) -> bool {
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                if !is_the_clients(&error) {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(warp::service(filter.clone()));
+        let watcher = connections.watcher();
+        tokio::spawn(async move {
+            let mut server = Builder::new(TokioExecutor::new()).http1_only();
+            server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection.into_owned()).await {
+                tracing::debug!(error, "a connection broke off");
+            }
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(grace, connections.shutdown()).await.is_ok()
+}
+
+/// Whether a connection went away before it was accepted (accept(2)): nothing of ours.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,25 @@
+//! What goes over the wire, as the OpenAPI document describes it. The server writes these types and the `freehold`
+//! program reads them; core's own types stay behind them.
+
+mod error;
+mod event;
+mod observation;
+mod operation;
+mod project;
+mod request;
+mod secret;
+
+pub use self::{
+    error::ErrorBody,
+    event::{Event, EventPage},
+    observation::{
+        Holding, Inventory, LogLine, PlannedChange, Readiness, ReadinessCheck, ServiceHealth, Stack, StackService,
+        Target, TargetList, ProjectHealth, ProjectPlan,
+    },
+    operation::{LogEntry, Operation, OperationError, OperationPage, Report, Step},
+    project::{
+        Address, Connection, Database, Endpoint, Limits, Ports, Project, ProjectPage, SecretValues,
+    },
+    request::{Accepted, AmendProject, CreateProject, FirstRunFile, ReconfigureProject, RestartProject},
+    secret::Secret,
+};
