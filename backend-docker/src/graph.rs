@@ -261,3 +261,16 @@ impl Graph {
         self.containers.iter().find(|node| node.service == *service)
     }
 }
+
+/// What a plan must know beyond the stack and the runtime: the machine that it is for, and on whose behalf it is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// The project's folder on the machine.
+    pub(crate) folder: PathBuf,
+    /// The address that ports are bound to.
+    pub(crate) bind_address: IpAddr,
+    /// The host that people reach them by.
+    pub(crate) public_host: String,
+    /// The lease epoch.
+    pub(crate) epoch: u64,
+}
