@@ -1,0 +1,31 @@
+# What people type. Each target is one script or one cargo command; see CONTRIBUTING.md.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check deny package clean-test
+
+# cargo would take make's own job server for its own.
+unexport MAKEFLAGS MFLAGS
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+run: ## build Freehold, start it, create the project "demo" and show how to reach it
+	@scripts/run
+
+test: ## run every test, on a Docker Engine (started for the occasion if none answers)
+	@scripts/setup test
+	@scripts/with-engine scripts/run-tests
+
+check: ## formatting, lints and documentation, without running anything
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
+
+deny: ## licences, sources and advisories of all dependencies (needs cargo-deny)
+	cargo deny --all-features check
+
+package: ## build every library from the archive that would be published
+	cargo package --workspace --exclude freehold-examples --exclude freehold-tests
+
+clean-test: ## forget the test images' archive and the data of the test engine
+	rm -rf "$${FREEHOLD_CACHE:-.cache}"
