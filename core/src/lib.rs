@@ -13,6 +13,8 @@ pub mod health;
 pub mod inventory;
 pub mod lifecycle;
 pub mod memory;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod names;
 pub mod operation;
 pub mod page;

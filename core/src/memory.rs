@@ -6,6 +6,7 @@
 
 mod backend;
 mod commit;
+mod create;
 mod journal;
 mod lease;
 mod listing;

@@ -5,24 +5,29 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{
-    commit::{block, exhausted, ports_of},
-    state::State,
+    create::{block, exhausted, ports_of},
+    queue::Number,
+    state::{Recorded, State},
 };
 use crate::{
     context::Progress,
     error::{Detail, Error, Result},
     event::Fact,
-    operation::{Lease, LogEntry, Operation, OperationError, OperationId, OperationState, Step},
+    operation::{Lease, LogEntry, Operation, OperationError, OperationState, Step},
     project::Project,
     store::{Claim, Claimed, End, PortPool, RecordedProgress, Renewed, Settlement, TargetClaim, Transition},
 };
 
+/// The most bytes that a line of an operation's log keeps.
+const MAX_LINE: usize = 4096;
+
 impl State {
     pub(super) fn claim(&mut self, now: OffsetDateTime, claim: &Claim) -> Result<Option<Claimed>> {
         let next = claim.targets.iter().filter_map(|target| self.next_of(now, target, claim.margin)).min();
-        let Some((_, id)) = next else { return Ok(None) };
-        let Some(before) = self.operations.get(&id) else { return Ok(None) };
-        let (project, takeover) = (before.project, before.state == OperationState::Running);
+        let before = next.and_then(|number| self.numbers.get(&number)).and_then(|id| self.operations.get(id));
+        let Some(Recorded { operation: before, .. }) = before else { return Ok(None) };
+        let (id, project) = (before.id, before.project);
+        let takeover = before.state == OperationState::Running;
         let row = self.row_mut(&project)?;
         row.epoch += 1;
         let lease = Lease {
@@ -31,37 +36,35 @@ impl State {
             epoch: row.epoch,
             expires_at: now + claim.lease,
         };
-        self.change_operation(now, id, None, |operation| {
+        let reason = takeover.then(|| "the lease of the worker before ran out".to_owned());
+        self.change_operation(now, id, reason, |operation| {
             operation.state = OperationState::Running;
             operation.attempt += 1;
             operation.lease = Some(lease.clone());
             operation.started_at.get_or_insert(now);
         })?;
-        Ok(self.operations.get(&id).cloned().zip(self.rows.get(&project)).map(|(operation, row)| Claimed {
+        let (operation, project) = (self.shown(id), self.row(&project)?.project.clone());
+        Ok(operation.map(|operation| Claimed {
             lease,
             operation,
-            project: row.project.clone(),
-            sealed: self.strongbox.of(Some(project)),
+            sealed: self.strongbox.of(Some(project.reference)),
+            project,
             takeover,
         }))
     }
 
     /// The oldest operation of a target that may be worked on. What was abandoned already counts as running.
-    fn next_of(
-        &mut self,
-        now: OffsetDateTime,
-        target: &TargetClaim,
-        margin: Duration,
-    ) -> Option<(OffsetDateTime, OperationId)> {
+    fn next_of(&mut self, now: OffsetDateTime, target: &TargetClaim, margin: Duration) -> Option<Number> {
         let queue = self.queues.get_mut(&target.name)?;
         let abandoned = queue.abandoned(now - margin).min();
         let has_room = u64::try_from(queue.running()).is_ok_and(|n| n < u64::from(target.max_operations));
-        let (operations, rows) = (&self.operations, &self.rows);
-        let is_free = |id: &OperationId| {
-            let row = operations.get(id).and_then(|operation| rows.get(&operation.project));
+        let (numbers, operations, rows) = (&self.numbers, &self.operations, &self.rows);
+        let is_free = |number: &Number| {
+            let recorded = numbers.get(number).and_then(|id| operations.get(id));
+            let row = recorded.and_then(|recorded| rows.get(&recorded.operation.project));
             row.is_some_and(|row| row.running.is_none())
         };
-        let due = if has_room { queue.due(now).find(|(_, id)| is_free(id)) } else { None };
+        let due = if has_room { queue.due(now).find(is_free) } else { None };
         abandoned.into_iter().chain(due).min()
     }
 
@@ -69,6 +72,7 @@ impl State {
     fn held(&self, lease: &Lease) -> Result<&Operation> {
         self.operations
             .get(&lease.operation)
+            .map(|recorded| &recorded.operation)
             .filter(|operation| {
                 operation.state == OperationState::Running
                     && operation.lease.as_ref().is_some_and(|held| held.epoch == lease.epoch)
@@ -101,19 +105,24 @@ impl State {
         let Settlement { lease, end, error, report, facts } = settlement;
         let (id, reference) = (lease.operation, self.held(&lease)?.project);
         let row = self.row(&reference)?;
-        let another_waits = row.waiting.is_some();
-        let (state, not_before) = match end {
-            End::Ended { state, transition } => {
-                if let Some(transition) = transition.filter(|_| row.project.status_operation == Some(id)) {
-                    let next = moved(&row.project, &transition);
-                    self.replace(now, next, transition.reason)?;
-                }
-                (state, None)
+        let mut reason = error.as_ref().map(|error: &OperationError| error.message.clone());
+        let (state, not_before, transition) = match end {
+            End::Ended { state, .. } if !state.has_ended() => {
+                return Err(Error::internal(format!("settle operation {id}: {state} is no end")));
             }
-            End::Released { .. } if another_waits => (OperationState::Cancelled, None),
-            End::Released { not_before } => (OperationState::Waiting, Some(not_before)),
+            End::Ended { state, transition } => (state, None, transition),
+            End::Released { .. } if row.waiting.is_some() => {
+                reason = Some("another operation took its place".to_owned());
+                (OperationState::Cancelled, None, None)
+            }
+            End::Released { not_before } => (OperationState::Waiting, Some(not_before), None),
         };
-        let reason = error.as_ref().map(|error: &OperationError| error.message.clone());
+        // What another operation or the watcher has moved since stays where it is.
+        let transition = transition.filter(|_| row.project.status_operation == Some(id));
+        let next = transition.map(|transition| (moved(&row.project, &transition), transition.reason));
+        if let Some((next, _)) = &next {
+            self.check(next)?;
+        }
         self.change_operation(now, id, reason, |operation| {
             operation.state = state;
             operation.lease = None;
@@ -122,6 +131,9 @@ impl State {
             operation.not_before = not_before.unwrap_or(operation.not_before);
             operation.ended_at = state.has_ended().then_some(now);
         })?;
+        if let Some((next, reason)) = next {
+            self.replace(now, next, reason)?;
+        }
         for fact in facts {
             self.tell(now, &reference, fact)?;
         }
@@ -171,7 +183,10 @@ fn record(operation: &mut Operation, progress: &[RecordedProgress]) {
                 attempt: operation.attempt,
                 at: *at,
             }),
-            Progress::Log(message) => operation.log.push(LogEntry { at: *at, message: message.clone() }),
+            Progress::Log(message) => {
+                let message = message[..message.floor_char_boundary(MAX_LINE)].to_owned();
+                operation.log.push(LogEntry { at: *at, message });
+            }
         }
     }
     let surplus = operation.steps.len().saturating_sub(Operation::MAX_STEPS);

@@ -4,10 +4,13 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::state::State;
+use super::{
+    queue::Number,
+    state::{Recorded, State},
+};
 use crate::{
     error::{Error, Result},
-    operation::{Operation, OperationId, OperationState},
+    operation::{Operation, OperationState},
     page::{Page, PageRequest},
     project::{Project, ProjectFilter},
     store::{Census, OperationFilter},
@@ -27,20 +30,22 @@ impl State {
     }
 
     pub(super) fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>> {
-        let after = cursor::<OperationId>(page)?;
-        let is_wanted = |operation: &&Operation| {
-            after.is_none_or(|after| operation.id < after)
-                && (filter.states.is_empty() || filter.states.contains(&operation.state))
-        };
-        let rows: Box<dyn Iterator<Item = &Operation>> = match &filter.project {
-            None => Box::new(self.operations.values().rev()),
+        let before = cursor::<Number>(page)?.unwrap_or(Number::MAX);
+        let numbers: Box<dyn Iterator<Item = &Number>> = match &filter.project {
+            None => Box::new(self.numbers.range(..before).map(|(number, _)| number).rev()),
             Some(project) => {
-                let ids = self.rows.get(project).into_iter().flat_map(|row| row.operations.iter().rev());
-                Box::new(ids.filter_map(|id| self.operations.get(id)))
+                let row = self.rows.get(project);
+                Box::new(row.into_iter().flat_map(|row| row.operations.range(..before).rev()))
             }
         };
-        let rows = rows.filter(is_wanted).map(|operation| self.shown(operation));
-        Ok(cut(rows, page, |operation| operation.id.to_string()))
+        let rows = numbers
+            .filter_map(|number| Some((*number, self.operations.get(self.numbers.get(number)?)?)))
+            .filter(|(_, recorded)| {
+                filter.states.is_empty() || filter.states.contains(&recorded.operation.state)
+            })
+            .filter_map(|(number, recorded)| Some((number, self.shown(recorded.operation.id)?)));
+        let page = cut(rows, page, |(number, _)| number.to_string());
+        Ok(Page { items: page.items.into_iter().map(|(_, operation)| operation).collect(), next: page.next })
     }
 
     pub(super) fn census(&self, now: OffsetDateTime) -> Census {
@@ -48,7 +53,7 @@ impl State {
         for row in self.rows.values() {
             *census.projects.entry(row.project.status).or_default() += 1;
         }
-        for operation in self.operations.values() {
+        for Recorded { operation, .. } in self.operations.values() {
             *census.operations.entry((operation.kind, operation.state)).or_default() += 1;
             if operation.state == OperationState::Waiting && operation.not_before <= now {
                 let waited = (now - operation.not_before).unsigned_abs();

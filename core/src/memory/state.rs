@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
-use super::{journal::Journal, queue::Queue, spans::Spans, strongbox::Strongbox};
+use super::{
+    journal::Journal,
+    queue::{Number, Queue},
+    spans::Spans,
+    strongbox::Strongbox,
+};
 use crate::{
     error::{Error, Kind, Result},
     event::Fact,
@@ -24,7 +29,9 @@ pub(super) struct State {
     pub(super) ids: BTreeMap<i64, ProjectRef>,
     /// Who holds a name in an organization, whatever the case.
     names: BTreeMap<(OrganizationId, String), ProjectRef>,
-    pub(super) operations: BTreeMap<OperationId, Operation>,
+    pub(super) operations: BTreeMap<OperationId, Recorded>,
+    /// Operations in the order in which they were recorded.
+    pub(super) numbers: BTreeMap<Number, OperationId>,
     pub(super) queues: BTreeMap<TargetName, Queue>,
     pub(super) machines: BTreeMap<String, Machine>,
     pub(super) journal: Journal,
@@ -44,7 +51,14 @@ pub(super) struct Row {
     pub(super) epoch: u64,
     pub(super) running: Option<OperationId>,
     pub(super) waiting: Option<OperationId>,
-    pub(super) operations: BTreeSet<OperationId>,
+    pub(super) operations: BTreeSet<Number>,
+}
+
+/// An operation and its number.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) number: Number,
+    pub(super) operation: Operation,
 }
 
 impl Row {
@@ -78,11 +92,12 @@ impl State {
     }
 
     /// An operation as callers see it.
-    pub(super) fn shown(&self, operation: &Operation) -> Operation {
+    pub(super) fn shown(&self, id: OperationId) -> Option<Operation> {
+        let Recorded { number, operation } = self.operations.get(&id)?;
         let position = (operation.state == OperationState::Waiting)
-            .then(|| self.queues.get(&operation.target).map(|queue| queue.position(operation)))
+            .then(|| self.queues.get(&operation.target).map(|queue| queue.position(*number)))
             .flatten();
-        Operation { position, ..operation.clone() }
+        Some(Operation { position, ..operation.clone() })
     }
 
     /// Refuses a name that another project of the organization holds.
@@ -116,26 +131,34 @@ impl State {
         self.rows.insert(project.reference, row);
     }
 
+    /// Refuses what a project must not become.
+    ///
+    /// # Errors
+    /// `AlreadyExists` (name); `Internal` if it would be `ACTIVE_HEALTHY` without a connection.
+    pub(super) fn check(&self, next: &Project) -> Result<()> {
+        if next.status == Status::ActiveHealthy && next.connection.is_none() {
+            let (project, status) = (next.reference, next.status);
+            let problem = format!("move project {project} to {status}: nobody said how it is reached");
+            return Err(Error::internal(problem));
+        }
+        if next.status.holds_name() {
+            self.check_name(&next.organization, &next.name, next.reference)?;
+        }
+        Ok(())
+    }
+
     /// Puts a changed project in the place of the present one, as its next version.
     ///
     /// # Errors
-    /// `AlreadyExists` (name); `Internal` if it would be `ACTIVE_HEALTHY` without a connection. Nothing has changed then.
+    /// As [`State::check`]. Nothing has changed then.
     pub(super) fn replace(
         &mut self,
         now: OffsetDateTime,
         mut next: Project,
         reason: Option<String>,
     ) -> Result<()> {
+        self.check(&next)?;
         let reference = next.reference;
-        if next.status == Status::ActiveHealthy && next.connection.is_none() {
-            return Err(Error::internal(format!(
-                "move project {reference} to {}: nobody said how it is reached",
-                next.status
-            )));
-        }
-        if next.status.holds_name() {
-            self.check_name(&next.organization, &next.name, reference)?;
-        }
         let before = &self.row(&reference)?.project;
         let (from, old_name) = (before.status, (before.organization.clone(), before.name.folded()));
 
@@ -182,13 +205,14 @@ impl State {
         reason: Option<String>,
         change: impl FnOnce(&mut Operation),
     ) -> Result<()> {
-        let operation = self.operations.get_mut(&id).ok_or_else(|| Error::not_found("operation", id))?;
+        let Recorded { number, operation } =
+            self.operations.get_mut(&id).ok_or_else(|| Error::not_found("operation", id))?;
         let row = self.rows.get_mut(&operation.project).ok_or_else(|| no_project(&operation.project))?;
         let queue = self.queues.entry(operation.target.clone()).or_default();
         let before = (operation.state, operation.attempt);
-        queue.remove(operation);
+        queue.remove(*number, operation);
         change(operation);
-        queue.insert(operation);
+        queue.insert(*number, operation);
         place(&mut row.running, id, operation.state == OperationState::Running);
         place(&mut row.waiting, id, operation.state == OperationState::Waiting);
         if before != (operation.state, operation.attempt) {
@@ -199,13 +223,14 @@ impl State {
 
     /// Adds an operation that waits.
     pub(super) fn record(&mut self, now: OffsetDateTime, operation: Operation) -> Result<()> {
+        let number = self.numbers.last_key_value().map_or(1, |(number, _)| number + 1);
         let row = self.row_mut(&operation.project)?;
         row.waiting = Some(operation.id);
-        row.operations.insert(operation.id);
-        let fact = changed(&operation, None);
-        self.tell(now, &operation.project, fact)?;
-        self.queues.entry(operation.target.clone()).or_default().insert(&operation);
-        self.operations.insert(operation.id, operation);
+        row.operations.insert(number);
+        self.tell(now, &operation.project, changed(&operation, None))?;
+        self.queues.entry(operation.target.clone()).or_default().insert(number, &operation);
+        self.numbers.insert(number, operation.id);
+        self.operations.insert(operation.id, Recorded { number, operation });
         Ok(())
     }
 }

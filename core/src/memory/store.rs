@@ -129,8 +129,7 @@ impl Store for MemoryStore {
     }
 
     async fn operation(&self, operation: OperationId) -> Result<Option<Operation>> {
-        let state = self.state();
-        Ok(state.operations.get(&operation).map(|operation| state.shown(operation)))
+        Ok(self.state().shown(operation))
     }
 
     async fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>> {
@@ -170,7 +169,7 @@ impl Store for MemoryStore {
     }
 
     async fn events(&self, after: u64, limit: u32) -> Result<EventPage> {
-        self.state().journal.read(after, limit)
+        self.state().journal.read(after, limit.clamp(1, PageRequest::MAX))
     }
 
     async fn sequence(&self) -> Result<u64> {
