@@ -1,0 +1,129 @@
+//! Gives one operation to one worker.
+
+use freehold_core::{
+    Fact, OperationId, OperationState,
+    store::{Claim, Claimed},
+};
+use sqlx::{PgConnection, PgPool, types::Uuid};
+
+use crate::{
+    allocate::interval,
+    error::{During, Failure, Result},
+    facts, queries, sealed,
+    transaction::begin,
+};
+
+/// The oldest that may be worked on, whose project nobody is changing at this moment. Who is looked at by somebody else
+/// is skipped: nobody waits, so nobody waits in a circle.
+const CANDIDATE: &str = "\
+    WITH served AS ( \
+        SELECT name, most - (SELECT count(*) FROM freehold.operations r \
+            WHERE r.target = name AND r.state = 'running') AS free \
+        FROM unnest($1::text[], $2::bigint[]) AS t (name, most) \
+    ) \
+    SELECT o.id, o.target, o.state = 'running' \
+    FROM freehold.operations o \
+    JOIN served s ON s.name = o.target \
+    JOIN freehold.projects p ON p.reference = o.project \
+    WHERE (o.state = 'waiting' AND o.not_before <= statement_timestamp() AND s.free > 0 \
+            AND NOT EXISTS (SELECT FROM freehold.operations r \
+                WHERE r.project = o.project AND r.state = 'running')) \
+        OR (o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3) \
+    ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED";
+/// One claim of a target at a time, so that two of them never both take the last place.
+const LOCK_TARGET: &str = "SELECT pg_advisory_xact_lock(hashtextextended('freehold/claim/' || $1, 0))";
+/// Looked at once more now that everything is locked: the statement before may have seen a state of before the locks.
+const STILL: &str = "\
+    SELECT CASE o.state \
+        WHEN 'waiting' THEN \
+            NOT EXISTS (SELECT FROM freehold.operations r WHERE r.project = o.project AND r.state = 'running') \
+            AND (SELECT count(*) FROM freehold.operations r WHERE r.target = o.target AND r.state = 'running') < $2 \
+        WHEN 'running' THEN o.lease_expires_at < clock_timestamp() - $3 \
+        ELSE false END \
+    FROM freehold.operations o WHERE o.id = $1";
+const TAKE: &str = "\
+    WITH fenced AS ( \
+        UPDATE freehold.projects p SET epoch = p.epoch + 1 FROM freehold.operations o \
+        WHERE o.id = $1 AND p.reference = o.project RETURNING p.epoch \
+    ) \
+    UPDATE freehold.operations o SET state = 'running', attempt = o.attempt + 1, epoch = fenced.epoch, \
+        lease_owner = $2, lease_expires_at = clock_timestamp() + $3, \
+        started_at = coalesce(o.started_at, clock_timestamp()) \
+    FROM fenced WHERE o.id = $1";
+
+/// Tries so often to find another candidate after losing one to somebody else.
+const TRIES: usize = 5;
+
+#[derive(Debug, sqlx::FromRow)]
+struct Candidate(Uuid, String, bool);
+
+/// Takes up to one operation that may be worked on.
+pub(crate) async fn claim(pool: &PgPool, claim: &Claim) -> Result<Option<Claimed>> {
+    for _ in 0..TRIES {
+        let mut transaction = begin(pool, "begin a claim").await?;
+        let Some(candidate) = candidate(&mut transaction, claim).await? else { return Ok(None) };
+        if let Some(claimed) = take(&mut transaction, claim, &candidate).await? {
+            transaction.commit().await.during("commit a claim")?;
+            return Ok(Some(claimed));
+        }
+        transaction.rollback().await.during("let go of a claim")?;
+    }
+    Ok(None)
+}
+
+async fn candidate(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Candidate>> {
+    let (targets, most): (Vec<_>, Vec<_>) =
+        claim.targets.iter().map(|target| (target.name.as_str(), i64::from(target.max_operations))).unzip();
+    sqlx::query_as(CANDIDATE)
+        .bind(targets)
+        .bind(most)
+        .bind(interval(claim.margin)?)
+        .fetch_optional(connection)
+        .await
+        .during("look for an operation")
+}
+
+async fn take(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    Candidate(id, target, takeover): &Candidate,
+) -> Result<Option<Claimed>> {
+    let most = claim.targets.iter().find(|served| served.name == **target).map_or(0, |t| t.max_operations);
+    if !takeover {
+        sqlx::query(LOCK_TARGET)
+            .bind(target)
+            .execute(&mut *connection)
+            .await
+            .during("lock a target's queue")?;
+    }
+    let still: bool = sqlx::query_scalar(STILL)
+        .bind(id)
+        .bind(i64::from(most))
+        .bind(interval(claim.margin)?)
+        .fetch_one(&mut *connection)
+        .await
+        .during("look at an operation")?;
+    if !still {
+        return Ok(None);
+    }
+    sqlx::query(TAKE)
+        .bind(id)
+        .bind(&claim.owner)
+        .bind(interval(claim.lease)?)
+        .execute(&mut *connection)
+        .await
+        .during("claim an operation")?;
+    let operation = queries::known_operation(connection, OperationId::from_uuid(*id)).await?;
+    let project = queries::known_project(connection, &operation.project).await?;
+    let sealed = sealed::of(connection, Some(&project.reference)).await?;
+    let lease = operation.lease.clone().ok_or(Failure::Unfit { what: "a lease" })?;
+    let begun = Fact::OperationChanged {
+        operation: operation.id,
+        kind: operation.kind,
+        state: OperationState::Running,
+        attempt: operation.attempt,
+        reason: takeover.then(|| "the lease of the worker before ran out".to_owned()),
+    };
+    facts::write(connection, &project.reference, &project.organization, &[begun]).await?;
+    Ok(Some(Claimed { lease, operation, project, sealed, takeover: *takeover }))
+}

@@ -1,0 +1,164 @@
+//! Carries a prepared change out: whole or not at all, in the transaction that the connection is in.
+
+mod amend;
+mod create;
+mod inflight;
+
+use freehold_core::{
+    Detail, Error, Fact, OperationId, OperationState, Project, ProjectRef,
+    store::{Change, Committed, IdempotencyKey, NewOperation, ProjectChange, Wake},
+};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::{
+    allocate::interval,
+    error::{During, Result},
+    facts,
+    listen::wake,
+    queries,
+    rows::{number, texts},
+    sealed,
+    transaction::begin,
+};
+
+const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, key, body, project, operation) \
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const RECORD: &str = "INSERT INTO freehold.operations \
+    (id, project, target, kind, scope, generation, deadline, not_before, planned_by) \
+    SELECT $1, $2, $3, $4, $5, $6, moment + $7 + $8, moment + $7, $9 FROM clock_timestamp() AS moment";
+
+/// Commits a change in a transaction of its own.
+pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> {
+    let mut transaction = begin(pool, "begin a change").await?;
+    let committed = apply(&mut transaction, change).await?;
+    transaction.commit().await.during("commit a change")?;
+    Ok(committed)
+}
+
+/// Commits a change behind a savepoint: if it fails, what the transaction did before stays as it was.
+pub(crate) async fn commit_in(connection: &mut PgConnection, change: &Change) -> Result<Committed> {
+    let mut transaction = connection.begin().await.during("begin a change")?;
+    let committed = apply(&mut transaction, change).await?;
+    transaction.commit().await.during("commit a change")?;
+    Ok(committed)
+}
+
+async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committed> {
+    let reference = match &change.project {
+        ProjectChange::Create(new) => new.reference,
+        ProjectChange::Update(update) => update.reference,
+    };
+    let recorded = change.operation.as_ref().map(|operation| operation.id);
+    let answered = recorded.or(change.cancel);
+    if let Some(key) = &change.idempotency
+        && let Some(replayed) = replayed(connection, key, &reference, answered).await?
+    {
+        return Ok(replayed);
+    }
+
+    let mut written = Vec::new();
+    let organization = match &change.project {
+        ProjectChange::Create(new) => {
+            create::create(connection, new, recorded).await?;
+            written.push(Fact::StatusChanged {
+                from: None,
+                to: new.status,
+                operation: recorded,
+                reason: None,
+            });
+            new.organization.clone()
+        }
+        ProjectChange::Update(update) => {
+            let before = amend::lock(connection, update).await?;
+            let way = inflight::Way {
+                guard: update.guard,
+                preemption: change.preemption,
+                next: change.operation.as_ref(),
+            };
+            inflight::make_way(connection, &before, way, &mut written).await?;
+            amend::amend(connection, update, &before, recorded, &mut written).await?;
+            before.organization
+        }
+    };
+    if let Some(operation) = change.cancel {
+        inflight::cancel(connection, &reference, operation, &mut written).await?;
+    }
+    let project = queries::known_project(connection, &reference).await?;
+    if let Some(operation) = &change.operation {
+        record(connection, &project, operation).await?;
+        written.push(Fact::OperationChanged {
+            operation: operation.id,
+            kind: operation.kind,
+            state: OperationState::Waiting,
+            attempt: 0,
+            reason: None,
+        });
+    }
+    sealed::put(connection, &change.sealed).await?;
+    written.extend(change.facts.iter().cloned());
+    facts::write(connection, &reference, &organization, &written).await?;
+    if answered.is_some() {
+        wake(connection, Wake::Operations).await?;
+    }
+    let operation = match answered {
+        Some(id) => Some(queries::known_operation(connection, id).await?),
+        None => None,
+    };
+    Ok(Committed { project, operation, replayed: false })
+}
+
+/// Takes the key for this change, or gives what it was used for. Two changes at once: the second waits for the first.
+async fn replayed(
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+    project: &ProjectRef,
+    operation: Option<OperationId>,
+) -> Result<Option<Committed>> {
+    let taken = sqlx::query(CLAIM_KEY)
+        .bind(key.organization.as_str())
+        .bind(&key.key)
+        .bind(&key.body)
+        .bind(project.as_str())
+        .bind(operation.map(|operation| operation.as_uuid()))
+        .execute(&mut *connection)
+        .await
+        .during("keep an idempotency key")?;
+    if taken.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let Some(first) = queries::replay(connection, &key.organization, &key.key).await? else {
+        // Forgotten between the two statements: the caller's next try finds it gone.
+        let what = "commit a change: its idempotency key was forgotten at the same moment";
+        return Err(Error::detailed(Detail::LostRace, what).into());
+    };
+    if first.body != key.body {
+        return Err(Error::detailed(
+            Detail::KeyReused,
+            format!("use idempotency key {:?}: it was used for another request", key.key),
+        )
+        .into());
+    }
+    let project = queries::known_project(connection, &first.project).await?;
+    let operation = match first.operation {
+        Some(id) => queries::operation(connection, id).await?,
+        None => None,
+    };
+    Ok(Some(Committed { project, operation, replayed: true }))
+}
+
+async fn record(connection: &mut PgConnection, project: &Project, operation: &NewOperation) -> Result<()> {
+    sqlx::query(RECORD)
+        .bind(operation.id.as_uuid())
+        .bind(project.reference.as_str())
+        .bind(project.target.as_str())
+        .bind(operation.kind.as_str())
+        .bind(texts(&operation.scope))
+        .bind(number::<_, i64>("a generation", operation.generation)?)
+        .bind(interval(operation.delay)?)
+        .bind(interval(operation.timeout)?)
+        .bind(&operation.planned_by)
+        .execute(connection)
+        .await
+        .during("record an operation")?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Where the store is and how it is spoken to.
+
+use std::{str::FromStr, time::Duration};
+
+use freehold_core::{Error, ExposeSecret, SecretString};
+use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
+
+/// Where the store is and how it is spoken to. Its `Debug` shows no secret.
+///
+/// ```
+/// use freehold_pg::Config;
+///
+/// let config = Config::new("postgres://freehold:hunter2@127.0.0.1:5432/freehold");
+/// assert!(!format!("{config:?}").contains("hunter2"));
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// A connection string: `postgres://user:password@host:port/database`.
+    pub url: SecretString,
+    /// How many connections are held at most, besides the one that listens.
+    #[serde(default = "defaults::max_connections")]
+    pub max_connections: u32,
+    /// How long a call waits for a connection before it is `Unavailable`, in seconds.
+    #[serde(default = "defaults::acquire_timeout_secs")]
+    pub acquire_timeout_secs: u64,
+    /// How long one statement may take before it is `Unavailable`, in seconds. Migrations take as long as they take.
+    #[serde(default = "defaults::statement_timeout_secs")]
+    pub statement_timeout_secs: u64,
+}
+
+mod defaults {
+    pub(super) const fn max_connections() -> u32 {
+        10
+    }
+
+    pub(super) const fn acquire_timeout_secs() -> u64 {
+        10
+    }
+
+    pub(super) const fn statement_timeout_secs() -> u64 {
+        30
+    }
+}
+
+impl Config {
+    /// The store at this connection string, everything else by default.
+    #[must_use]
+    pub fn new(url: impl Into<SecretString>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: defaults::max_connections(),
+            acquire_timeout_secs: defaults::acquire_timeout_secs(),
+            statement_timeout_secs: defaults::statement_timeout_secs(),
+        }
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        Duration::from_secs(self.acquire_timeout_secs)
+    }
+
+    /// How connections are opened. The parser's own error is dropped: it may quote the connection string.
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, Error> {
+        let url = self.url.expose_secret();
+        let options = ["postgres://", "postgresql://"]
+            .into_iter()
+            .find(|scheme| url.starts_with(scheme))
+            .and_then(|_| PgConnectOptions::from_str(url).ok())
+            .ok_or_else(|| {
+                Error::invalid("store.url", "is not postgres://user:password@host:port/database")
+            })?;
+        let timeout = self.statement_timeout_secs.saturating_mul(1000);
+        Ok(options.application_name("freehold").options([("statement_timeout", timeout.to_string())]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_url_is_refused_without_being_quoted() {
+        for url in ["postgres://u:hunter2@host:notaport/db", "hunter2", "mysql://u:hunter2@h/db"] {
+            let Err(error) = Config::new(url).connect_options() else { panic!("{url} was taken") };
+            assert!(!error.chain().contains("hunter2"), "{error:?}");
+        }
+    }
+}

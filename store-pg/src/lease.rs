@@ -1,0 +1,139 @@
+//! What a worker writes while it holds a lease: each write is fenced by the lease's epoch.
+
+use std::time::Duration;
+
+use freehold_core::{
+    Detail, Error, Fact, Operation, Progress, Project, ProjectRef,
+    operation::{Lease, LogEntry},
+    store::{PortPool, RecordedProgress, Renewed},
+};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use crate::{
+    allocate::{self, interval},
+    error::{During, Result},
+    facts, queries,
+    rows::{json, number, parse},
+    transaction::begin,
+};
+
+const RENEW: &str = "\
+    UPDATE freehold.operations SET lease_expires_at = clock_timestamp() + $3, \
+        steps = CASE WHEN $4 = '[]' THEN steps ELSE freehold.newest(steps || \
+            (SELECT jsonb_agg(step || jsonb_build_object('attempt', attempt)) \
+             FROM jsonb_array_elements($4) AS step), $6) END, \
+        log = CASE WHEN $5 = '[]' THEN log ELSE freehold.newest(log || $5, $7) END \
+    WHERE id = $1 AND epoch = $2 AND state = 'running' \
+    RETURNING lease_expires_at, cancel_requested";
+const PROJECT_OF: &str = "SELECT reference FROM freehold.projects \
+    WHERE reference = (SELECT project FROM freehold.operations WHERE id = $1) FOR NO KEY UPDATE";
+const FENCE: &str = "SELECT true FROM freehold.operations \
+    WHERE id = $1 AND epoch = $2 AND state = 'running' FOR NO KEY UPDATE";
+const TOUCH: &str = "UPDATE freehold.projects SET version = version + 1, updated_at = clock_timestamp() \
+    WHERE reference = $1";
+const MACHINE_OF: &str = "SELECT machine FROM freehold.projects WHERE reference = $1";
+
+/// The most bytes that a line of an operation's log keeps.
+const MAX_LINE: usize = 4096;
+
+/// A step as it is kept, but for the attempt, which the statement adds.
+#[derive(Debug, Serialize)]
+struct NewStep<'a> {
+    name: &'a str,
+    service: &'a str,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+}
+
+/// Extends a lease and records progress under it.
+pub(crate) async fn renew(
+    pool: &PgPool,
+    lease: &Lease,
+    extend: Duration,
+    progress: &[RecordedProgress],
+) -> Result<Renewed> {
+    let (mut steps, mut log) = (Vec::new(), Vec::new());
+    for RecordedProgress { at, progress } in progress {
+        match progress {
+            Progress::Step { name, service } => steps.push(NewStep { name, service, at: *at }),
+            Progress::Log(message) => {
+                let end = message.floor_char_boundary(MAX_LINE);
+                log.push(LogEntry { at: *at, message: message[..end].to_owned() });
+            }
+        }
+    }
+    let renewed: Option<(OffsetDateTime, bool)> = sqlx::query_as(RENEW)
+        .bind(lease.operation.as_uuid())
+        .bind(number::<_, i64>("an epoch", lease.epoch)?)
+        .bind(interval(extend)?)
+        .bind(json("steps", &steps)?)
+        .bind(json("a log", &log)?)
+        .bind(number::<_, i64>("a bound", Operation::MAX_STEPS)?)
+        .bind(number::<_, i64>("a bound", Operation::MAX_LOG)?)
+        .fetch_optional(pool)
+        .await
+        .during("renew a lease")?;
+    let (expires_at, cancel_requested) = renewed.ok_or_else(|| lost(lease))?;
+    Ok(Renewed { lease: Lease { expires_at, ..lease.clone() }, cancel_requested })
+}
+
+/// Locks the project and the operation of a lease that still holds, in the order in which everybody locks them.
+pub(crate) async fn hold(connection: &mut PgConnection, lease: &Lease) -> Result<(Project, Operation)> {
+    let project: Option<String> = sqlx::query_scalar(PROJECT_OF)
+        .bind(lease.operation.as_uuid())
+        .fetch_optional(&mut *connection)
+        .await
+        .during("lock a project")?;
+    let project: ProjectRef = parse("ref", &project.ok_or_else(|| lost(lease))?)?;
+    sqlx::query(FENCE)
+        .bind(lease.operation.as_uuid())
+        .bind(number::<_, i64>("an epoch", lease.epoch)?)
+        .fetch_optional(&mut *connection)
+        .await
+        .during("check a lease")?
+        .ok_or_else(|| lost(lease))?;
+    let operation = queries::known_operation(connection, lease.operation).await?;
+    Ok((queries::known_project(connection, &project).await?, operation))
+}
+
+/// Sets the project's block aside and gives it another. A block without that port was moved before: it stays.
+pub(crate) async fn reallocate(
+    pool: &PgPool,
+    lease: &Lease,
+    taken: u16,
+    ports: &PortPool,
+    aside: Duration,
+) -> Result<Project> {
+    let mut transaction = begin(pool, "begin to move ports").await?;
+    let (project, _) = hold(&mut transaction, lease).await?;
+    let Some(block) = project.ports.filter(|block| block.contains(taken)) else { return Ok(project) };
+    let machine: i32 = sqlx::query_scalar(MACHINE_OF)
+        .bind(project.reference.as_str())
+        .fetch_one(&mut *transaction)
+        .await
+        .during("read a project's machine")?;
+    allocate::set_aside(&mut transaction, &project.reference, aside).await?;
+    let next = allocate::ports(&mut transaction, machine, &project.reference, block.count, ports).await?;
+    sqlx::query(TOUCH)
+        .bind(project.reference.as_str())
+        .execute(&mut *transaction)
+        .await
+        .during("move ports")?;
+    let moved = Fact::PortsMoved { taken, first: next.first };
+    facts::write(&mut transaction, &project.reference, &project.organization, &[moved]).await?;
+    let project = queries::known_project(&mut transaction, &project.reference).await?;
+    transaction.commit().await.during("move ports")?;
+    Ok(project)
+}
+
+fn lost(lease: &Lease) -> Error {
+    Error::detailed(
+        Detail::LeaseLost,
+        format!(
+            "write under the lease of operation {} at epoch {}: it was lost",
+            lease.operation, lease.epoch
+        ),
+    )
+}

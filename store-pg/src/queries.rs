@@ -1,0 +1,170 @@
+//! What is read without being changed.
+
+use freehold_core::{
+    Error, Operation, OperationId, OrganizationId, Page, PageRequest, Project, ProjectFilter, ProjectName,
+    ProjectRef,
+    store::{Census, OperationFilter, Replay},
+};
+use sqlx::{PgConnection, PgPool, types::Uuid};
+use time::OffsetDateTime;
+
+use crate::{
+    error::{During, Result},
+    rows::{OperationRow, ProjectRow, number, parse, select_operations, select_projects, texts},
+};
+
+const NOW: &str = "SELECT clock_timestamp()";
+const PROJECT: &str = select_projects!("WHERE p.reference = $1");
+const PROJECTS: &str = select_projects!(
+    "WHERE p.id > $1 AND ($2::text IS NULL OR p.organization = $2) \
+     AND (cardinality($3::text[]) = 0 OR p.target = ANY ($3)) \
+     AND CASE WHEN cardinality($4::text[]) = 0 THEN p.status <> 'REMOVED' ELSE p.status = ANY ($4) END \
+     AND ($5::text IS NULL OR p.folded_name = $5) \
+     ORDER BY p.id LIMIT $6"
+);
+const OPERATION: &str = select_operations!("WHERE o.id = $1");
+const OPERATIONS: &str = select_operations!(
+    "WHERE o.number < $1 AND ($2::text IS NULL OR o.project = $2) \
+     AND (cardinality($3::text[]) = 0 OR o.state = ANY ($3)) \
+     ORDER BY o.number DESC LIMIT $4"
+);
+const REPLAY: &str =
+    "SELECT body, project, operation FROM freehold.idempotency_keys WHERE organization = $1 AND key = $2";
+const PROJECTS_BY_STATUS: &str = "SELECT status, count(*) FROM freehold.projects GROUP BY status";
+const OPERATIONS_BY_STATE: &str =
+    "SELECT kind, state, count(*) FROM freehold.operations GROUP BY kind, state";
+const OLDEST_WAITING: &str = "SELECT (extract(epoch FROM clock_timestamp() - min(not_before)) * 1000)::bigint \
+    FROM freehold.operations WHERE state = 'waiting' AND not_before <= clock_timestamp()";
+
+pub(crate) async fn now(pool: &PgPool) -> Result<OffsetDateTime> {
+    sqlx::query_scalar(NOW).fetch_one(pool).await.during("ask the store for the time")
+}
+
+pub(crate) async fn project(connection: &mut PgConnection, project: &ProjectRef) -> Result<Option<Project>> {
+    sqlx::query_as::<_, ProjectRow>(PROJECT)
+        .bind(project.as_str())
+        .fetch_optional(connection)
+        .await
+        .during("read a project")?
+        .map(Project::try_from)
+        .transpose()
+}
+
+/// A project that the caller's transaction has just locked or written.
+pub(crate) async fn known_project(connection: &mut PgConnection, reference: &ProjectRef) -> Result<Project> {
+    project(connection, reference).await?.ok_or_else(|| Error::not_found("project", reference).into())
+}
+
+pub(crate) async fn projects(
+    pool: &PgPool,
+    filter: &ProjectFilter,
+    page: &PageRequest,
+) -> Result<Page<Project>> {
+    let limit = limit(page);
+    let rows = sqlx::query_as::<_, ProjectRow>(PROJECTS)
+        .bind(cursor(page)?.unwrap_or(0))
+        .bind(filter.organization.as_ref().map(OrganizationId::as_str))
+        .bind(texts(&filter.targets))
+        .bind(texts(&filter.statuses))
+        .bind(filter.name.as_ref().map(ProjectName::folded))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+        .fetch_all(pool)
+        .await
+        .during("list projects")?;
+    let rows = rows.into_iter().map(Project::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(cut(rows, limit, |project| project.id))
+}
+
+pub(crate) async fn operation(
+    connection: &mut PgConnection,
+    operation: OperationId,
+) -> Result<Option<Operation>> {
+    sqlx::query_as::<_, OperationRow>(OPERATION)
+        .bind(operation.as_uuid())
+        .fetch_optional(connection)
+        .await
+        .during("read an operation")?
+        .map(Operation::try_from)
+        .transpose()
+}
+
+/// An operation that the caller's transaction has just locked or written.
+pub(crate) async fn known_operation(connection: &mut PgConnection, id: OperationId) -> Result<Operation> {
+    operation(connection, id).await?.ok_or_else(|| Error::not_found("operation", id).into())
+}
+
+pub(crate) async fn operations(
+    pool: &PgPool,
+    filter: &OperationFilter,
+    page: &PageRequest,
+) -> Result<Page<Operation>> {
+    let limit = limit(page);
+    let rows = sqlx::query_as::<_, OperationRow>(OPERATIONS)
+        .bind(cursor(page)?.unwrap_or(i64::MAX))
+        .bind(filter.project.as_ref().map(ProjectRef::as_str))
+        .bind(texts(&filter.states))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+        .fetch_all(pool)
+        .await
+        .during("list operations")?;
+    let page = cut(rows, limit, |row| row.number);
+    let items = page.items.into_iter().map(Operation::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page { items, next: page.next })
+}
+
+pub(crate) async fn replay(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    key: &str,
+) -> Result<Option<Replay>> {
+    let found: Option<(String, String, Option<Uuid>)> = sqlx::query_as(REPLAY)
+        .bind(organization.as_str())
+        .bind(key)
+        .fetch_optional(connection)
+        .await
+        .during("look an idempotency key up")?;
+    let Some((body, project, operation)) = found else { return Ok(None) };
+    let project = parse("ref", &project)?;
+    Ok(Some(Replay { body, project, operation: operation.map(OperationId::from_uuid) }))
+}
+
+pub(crate) async fn census(pool: &PgPool) -> Result<Census> {
+    let mut census = Census::default();
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as(PROJECTS_BY_STATUS).fetch_all(pool).await.during("count projects")?;
+    for (status, count) in rows {
+        census.projects.insert(parse("status", &status)?, number("a count", count)?);
+    }
+    let rows: Vec<(String, String, i64)> =
+        sqlx::query_as(OPERATIONS_BY_STATE).fetch_all(pool).await.during("count operations")?;
+    for (kind, state, count) in rows {
+        census.operations.insert((parse("kind", &kind)?, parse("state", &state)?), number("a count", count)?);
+    }
+    let oldest: Option<i64> =
+        sqlx::query_scalar(OLDEST_WAITING).fetch_one(pool).await.during("look for the oldest operation")?;
+    census.oldest_waiting = oldest
+        .map(|millis| number("a duration", millis).map(std::time::Duration::from_millis))
+        .transpose()?;
+    Ok(census)
+}
+
+fn limit(page: &PageRequest) -> usize {
+    usize::try_from(page.limit.clamp(1, PageRequest::MAX)).unwrap_or(usize::MAX)
+}
+
+/// Cursors are the number of the last row of the page before.
+fn cursor(page: &PageRequest) -> Result<Option<i64>> {
+    let Some(text) = &page.after else { return Ok(None) };
+    match text.parse() {
+        Ok(number) if number >= 0 => Ok(Some(number)),
+        _ => Err(Error::invalid("after", format_args!("{text:?} is not the `next` of a page")).into()),
+    }
+}
+
+/// One row more than wanted was asked for: if it is there, another page follows.
+fn cut<T>(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> i64) -> Page<T> {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| key(last).to_string());
+    Page { items, next }
+}

@@ -1,0 +1,112 @@
+//! Numbers events, reads them by number, and forgets old ones.
+//!
+//! Numbers are given apart from writing, and only to what is committed: so they are dense, and a transaction that stays
+//! open holds nobody up. Its own events are numbered once it ends.
+
+use freehold_core::{
+    Detail, Error, Event, EventPage, PageRequest,
+    store::{Retention, Wake},
+};
+use sqlx::PgPool;
+
+use crate::{
+    allocate::interval,
+    error::{During, Result},
+    listen::wake,
+    rows::{EventRow, number},
+    transaction::begin,
+};
+
+const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('freehold/sequencer', 0))";
+const LAST: &str = "SELECT last FROM freehold.event_numbers";
+const NUMBER: &str = "\
+    WITH unnumbered AS ( \
+        SELECT written, row_number() OVER (ORDER BY written) AS place \
+        FROM (SELECT written FROM freehold.events WHERE sequence IS NULL ORDER BY written LIMIT $1) AS batch \
+    ), numbered AS ( \
+        UPDATE freehold.events e SET sequence = n.last + u.place \
+        FROM unnumbered u, freehold.event_numbers n WHERE e.written = u.written RETURNING e.sequence \
+    ) \
+    UPDATE freehold.event_numbers SET last = (SELECT max(sequence) FROM numbered) \
+    WHERE EXISTS (SELECT FROM numbered) RETURNING last, (SELECT count(*) FROM numbered)";
+const READ: &str = "SELECT sequence, at, project, organization, fact FROM freehold.events \
+    WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+const OLDEST: &str = "SELECT oldest FROM freehold.event_numbers";
+const FORGET_EVENTS: &str = "\
+    WITH kept AS ( \
+        UPDATE freehold.event_numbers SET oldest = greatest(oldest, coalesce( \
+            (SELECT min(sequence) FROM freehold.events WHERE at >= clock_timestamp() - $1), last + 1)) \
+        RETURNING oldest \
+    ) \
+    DELETE FROM freehold.events USING kept WHERE sequence < kept.oldest";
+const FORGET_KEYS: &str = "DELETE FROM freehold.idempotency_keys WHERE created_at < clock_timestamp() - $1";
+const FORGET_SET_ASIDE: &str = "DELETE FROM freehold.port_blocks WHERE set_aside_until <= clock_timestamp()";
+
+const BATCH: i64 = 5_000;
+
+/// Numbers what was committed since, unless another host is at it, and gives the newest number.
+pub(crate) async fn sequence(pool: &PgPool) -> Result<u64> {
+    loop {
+        let mut transaction = begin(pool, "begin to number events").await?;
+        let ours: bool =
+            sqlx::query_scalar(TRY_LOCK).fetch_one(&mut *transaction).await.during("lock the sequencer")?;
+        let done: Option<(i64, i64)> = if ours {
+            let statement = sqlx::query_as(NUMBER).bind(BATCH);
+            statement.fetch_optional(&mut *transaction).await.during("number events")?
+        } else {
+            None
+        };
+        let Some((last, numbered)) = done else {
+            let last: i64 = sqlx::query_scalar(LAST)
+                .fetch_one(&mut *transaction)
+                .await
+                .during("read the newest number")?;
+            return number("a sequence number", last);
+        };
+        wake(&mut transaction, Wake::Events).await?;
+        transaction.commit().await.during("number events")?;
+        if numbered < BATCH {
+            return number("a sequence number", last);
+        }
+    }
+}
+
+/// Events after a number, in order.
+pub(crate) async fn events(pool: &PgPool, after: u64, limit: u32) -> Result<EventPage> {
+    let from: i64 = number("a sequence number", after)?;
+    let rows = sqlx::query_as::<_, EventRow>(READ)
+        .bind(from)
+        .bind(i64::from(limit.clamp(1, PageRequest::MAX)))
+        .fetch_all(pool)
+        .await
+        .during("read events")?;
+    // Read afterwards: what was forgotten meanwhile is noticed.
+    let oldest: i64 = sqlx::query_scalar(OLDEST).fetch_one(pool).await.during("read the oldest number")?;
+    if from.saturating_add(1) < oldest {
+        let oldest = number("a sequence number", oldest)?;
+        return Err(Error::detailed(
+            Detail::Gone { oldest },
+            format!("read events after {after}: the oldest that is kept is {oldest}"),
+        )
+        .into());
+    }
+    let events = rows.into_iter().map(Event::try_from).collect::<Result<Vec<_>>>()?;
+    let next = events.last().map_or(after, |event| event.sequence);
+    Ok(EventPage { events, next })
+}
+
+/// Forgets what is older than it has to be kept: of events, only a beginning, so that no number is missing.
+pub(crate) async fn expire(pool: &PgPool, retention: &Retention) -> Result<()> {
+    sqlx::query(FORGET_EVENTS)
+        .bind(interval(retention.events)?)
+        .execute(pool)
+        .await
+        .during("forget old events")?;
+    sqlx::query(FORGET_KEYS)
+        .bind(interval(retention.idempotency_keys)?)
+        .execute(pool)
+        .await
+        .during("forget old idempotency keys")?;
+    sqlx::query(FORGET_SET_ASIDE).execute(pool).await.during("give back ports that were set aside")?;
+    Ok(())
+}

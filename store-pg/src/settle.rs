@@ -1,0 +1,131 @@
+//! Ends an operation or hands it back, and moves its project if the operation put it where it stands.
+
+use freehold_core::{
+    Error, Fact, Operation, OperationState, Project, Status,
+    store::{End, Settlement, Transition, Wake},
+};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use crate::{
+    allocate,
+    error::{During, Result},
+    facts, lease,
+    listen::wake,
+    queries,
+    rows::json,
+    sealed,
+    transaction::begin,
+};
+
+const SIBLING_WAITS: &str =
+    "SELECT EXISTS (SELECT FROM freehold.operations WHERE project = $1 AND state = 'waiting')";
+const SETTLE: &str = "\
+    UPDATE freehold.operations SET state = $2, not_before = coalesce($3, not_before), error = $4, \
+        report = coalesce($5, report), lease_owner = NULL, lease_expires_at = NULL, \
+        ended_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE clock_timestamp() END \
+    WHERE id = $1";
+const MOVE: &str = "\
+    UPDATE freehold.projects SET status = $2, was_active = was_active OR $2 = 'ACTIVE_HEALTHY', \
+        connection = coalesce($3, connection), updated_at = clock_timestamp(), version = version + 1 \
+    WHERE reference = $1";
+
+/// How an operation stands after its settlement.
+struct Verdict {
+    state: OperationState,
+    not_before: Option<OffsetDateTime>,
+    transition: Option<Box<Transition>>,
+    reason: Option<String>,
+}
+
+pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Project> {
+    let mut transaction = begin(pool, "begin to settle an operation").await?;
+    let (project, operation) = lease::hold(&mut transaction, &settlement.lease).await?;
+    let verdict = verdict(&mut transaction, &settlement, &project).await?;
+    sqlx::query(SETTLE)
+        .bind(operation.id.as_uuid())
+        .bind(verdict.state.as_str())
+        .bind(verdict.not_before)
+        .bind(settlement.error.as_ref().map(|error| json("an error", error)).transpose()?)
+        .bind(settlement.report.as_ref().map(|report| json("a report", report)).transpose()?)
+        .execute(&mut *transaction)
+        .await
+        .during("settle an operation")?;
+
+    let mut written = vec![Fact::OperationChanged {
+        operation: operation.id,
+        kind: operation.kind,
+        state: verdict.state,
+        attempt: operation.attempt,
+        reason: verdict.reason,
+    }];
+    if let Some(transition) = verdict.transition {
+        written.extend(advance(&mut transaction, &project, &operation, *transition).await?);
+    }
+    written.extend(settlement.facts);
+    facts::write(&mut transaction, &project.reference, &project.organization, &written).await?;
+    // A place on the target is free, and the project's next operation may begin.
+    wake(&mut transaction, Wake::Operations).await?;
+    let project = queries::known_project(&mut transaction, &project.reference).await?;
+    transaction.commit().await.during("settle an operation")?;
+    Ok(project)
+}
+
+async fn verdict(
+    connection: &mut PgConnection,
+    settlement: &Settlement,
+    project: &Project,
+) -> Result<Verdict> {
+    let reason = settlement.error.as_ref().map(|error| error.message.clone());
+    match &settlement.end {
+        End::Ended { state, transition } if state.has_ended() => {
+            Ok(Verdict { state: *state, not_before: None, transition: transition.clone(), reason })
+        }
+        End::Ended { state, .. } => {
+            Err(Error::internal(format!("settle an operation: {state} is no end")).into())
+        }
+        End::Released { not_before } => {
+            let superseded: bool = sqlx::query_scalar(SIBLING_WAITS)
+                .bind(project.reference.as_str())
+                .fetch_one(connection)
+                .await
+                .during("look for another operation")?;
+            Ok(if superseded {
+                let reason = Some("another operation took its place".to_owned());
+                Verdict { state: OperationState::Cancelled, not_before: None, transition: None, reason }
+            } else {
+                let not_before = Some(*not_before);
+                Verdict { state: OperationState::Waiting, not_before, transition: None, reason }
+            })
+        }
+    }
+}
+
+/// Moves the project, unless another operation or the watcher has moved it since.
+async fn advance(
+    connection: &mut PgConnection,
+    project: &Project,
+    operation: &Operation,
+    transition: Transition,
+) -> Result<Option<Fact>> {
+    if project.status_operation != Some(operation.id) {
+        return Ok(None);
+    }
+    sqlx::query(MOVE)
+        .bind(project.reference.as_str())
+        .bind(transition.to.as_str())
+        .bind(transition.connection.as_ref().map(|connection| json("a connection", connection)).transpose()?)
+        .execute(&mut *connection)
+        .await
+        .during("move a project")?;
+    if transition.to == Status::Removed {
+        allocate::free(connection, &project.reference).await?;
+        sealed::forget(connection, &project.reference).await?;
+    }
+    Ok(Some(Fact::StatusChanged {
+        from: Some(project.status),
+        to: transition.to,
+        operation: Some(operation.id),
+        reason: transition.reason,
+    }))
+}

@@ -1,0 +1,15 @@
+//! The store on a real PostgreSQL: one private server for all tests, a fresh database for each.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod allocation;
+mod claims;
+mod commits;
+mod events;
+mod fixture;
+mod leases;
+mod migrations;
+mod outages;
+mod pages;
+mod schema;
+mod sealing;
+mod settings;
