@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use freehold_core::{
-    Context, Description, Destroyer, Health, Holding, LogLine, LogRequest, Outcome, Plan, ProjectRef, Provisioner,
-    Result, Runtime, Scope, Wish,
+    Context, Description, Destroyer, Health, Holding, LogLine, LogRequest, Outcome, Plan, ProjectRef,
+    Provisioner, Result, Runtime, Scope, Wish,
 };
 use tokio::sync::mpsc;
 
@@ -74,7 +74,8 @@ impl ShellBackend {
         request: &Request<'_>,
         lock: Option<&'a ProjectLock>,
     ) -> Result<Invocation<'a>> {
-        let root = request.project.map(|project| self.folder.project(project)).as_ref().map(ProjectFolder::root);
+        let root =
+            request.project.map(|project| self.folder.project(project)).as_ref().map(ProjectFolder::root);
         Ok(Invocation {
             hook: request.hook,
             program: stack.program(request.hook),
@@ -92,7 +93,10 @@ impl ShellBackend {
 impl Provisioner for ShellBackend {
     async fn describe(&self, ctx: &Context) -> Result<Description> {
         let request = Self::request(ctx, Hook::Check, &self.stack, None);
-        self.invocation(&self.stack, &request, None)?.run(ctx).await.map_err(|error| error.during("describe"))?;
+        self.invocation(&self.stack, &request, None)?
+            .run(ctx)
+            .await
+            .map_err(|error| error.during("describe"))?;
         Ok(Description {
             engine: format!("{}:{}", self.machine, self.folder.path().display()),
             machine: self.machine.clone(),

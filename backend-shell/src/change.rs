@@ -3,8 +3,8 @@
 use std::{io, net::Ipv4Addr};
 
 use freehold_core::{
-    Address, Connection, Context, DatabaseConnection, Detail, Endpoint, Error, Kind, Outcome, ProjectRef, Result,
-    Runtime, ServiceName,
+    Address, Connection, Context, DatabaseConnection, Detail, Endpoint, Error, Kind, Outcome, ProjectRef,
+    Result, Runtime, ServiceName,
     stack::{PortTarget, Protocol},
 };
 use time::OffsetDateTime;
@@ -54,7 +54,8 @@ impl ShellBackend {
         let services = stack.services(named)?;
         let folder = self.folder.project(&runtime.project);
         if folder.record().is_none() {
-            let problem = format!("find project {}: its folder {} is gone", runtime.project, folder.path().display());
+            let problem =
+                format!("find project {}: its folder {} is gone", runtime.project, folder.path().display());
             return Err(Error::new(Kind::NotFound, problem));
         }
         ctx.step("lock folder", "").await?;
@@ -90,14 +91,16 @@ impl ShellBackend {
         let folder = self.folder.project(project);
         let digest = folder.record().map(|record| record.digest);
         // A record that names a stack which is not kept any more leaves the present one, which may know.
-        let stack = digest.and_then(|digest| self.stack_of(&digest).ok()).unwrap_or_else(|| self.stack.clone());
+        let stack =
+            digest.and_then(|digest| self.stack_of(&digest).ok()).unwrap_or_else(|| self.stack.clone());
         ctx.step("lock folder", "").await?;
         let lock = ProjectLock::take(ctx, folder.clone()).await?;
 
         ctx.step(Hook::Destroy.as_str(), "").await?;
         let request = Request { project: Some(project), ..Self::request(ctx, Hook::Destroy, &stack, None) };
         let left = |error: Error| error.with("left", folder.path().display());
-        let Finished { report, .. } = self.invocation(&stack, &request, Some(&lock))?.run(ctx).await.map_err(left)?;
+        let Finished { report, .. } =
+            self.invocation(&stack, &request, Some(&lock))?.run(ctx).await.map_err(left)?;
 
         ctx.step("remove folder", "").await?;
         let removed = folder.clone();
@@ -157,7 +160,9 @@ async fn check_ports(stack: &Stack, runtime: &Runtime) -> Result<()> {
         match bound {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let message = format!("use port {port}: another program holds it");
-                return Err(Error::detailed(Detail::PortTaken { port }, message).with("service", &spec.service));
+                return Err(
+                    Error::detailed(Detail::PortTaken { port }, message).with("service", &spec.service)
+                );
             }
             // Whatever else is wrong with it, the hook meets it too and knows whether it matters.
             _ => {}

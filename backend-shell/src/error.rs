@@ -39,7 +39,9 @@ impl Failure {
         match self {
             Self::ReadStack { .. } | Self::FindStack { .. } => Kind::InvalidInput,
             Self::Lock { .. } => Kind::Unavailable,
-            Self::Touch { .. } | Self::Start { .. } | Self::Watch { .. } | Self::Answer { .. } => Kind::Internal,
+            Self::Touch { .. } | Self::Start { .. } | Self::Watch { .. } | Self::Answer { .. } => {
+                Kind::Internal
+            }
             Self::Run { status, .. } => match status.code() {
                 // sysexits.h: EX_USAGE, EX_DATAERR, EX_CONFIG
                 Some(64 | 65 | 78) => Kind::InvalidInput,
@@ -57,7 +59,9 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let message = failure.to_string();
         match failure {
-            Failure::Run { port_taken: Some(port), .. } => Self::detailed(Detail::PortTaken { port }, message),
+            Failure::Run { port_taken: Some(port), .. } => {
+                Self::detailed(Detail::PortTaken { port }, message)
+            }
             Failure::Touch { source, .. } | Failure::Start { source, .. } | Failure::Watch { source, .. } => {
                 Self::internal(message).because(source)
             }
@@ -88,7 +92,8 @@ mod tests {
 
     fn run(status: i32, port_taken: Option<u16>) -> Error {
         let reason = "start PostgreSQL".to_owned();
-        Failure::Run { hook: Hook::Provision, status: ExitStatus::from_raw(status), reason, port_taken }.into()
+        Failure::Run { hook: Hook::Provision, status: ExitStatus::from_raw(status), reason, port_taken }
+            .into()
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl DataFolder {
         let tmp = self.tmp();
         for entry in fs::read_dir(&tmp).map_err(Failure::touch("read", &tmp))? {
             let path = entry.map_err(Failure::touch("read", &tmp))?.path();
-            let owner = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
+            let owner =
+                path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
             let alive = owner.is_some_and(|pid| Path::new("/proc").join(pid).exists());
             if !alive {
                 remove(&path)?;
@@ -195,7 +196,11 @@ fn make_passable(path: &Path) -> Result<(), Failure> {
             return Ok(());
         }
     } else {
-        fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(Failure::touch("make", path))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(path)
+            .map_err(Failure::touch("make", path))?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(Failure::touch("open", path))
 }

@@ -301,7 +301,8 @@ async fn read_some<R: AsyncRead + Unpin>(pipe: &mut Option<R>, buffer: &mut [u8]
 
 /// Why a hook failed: what it said itself, else the last thing that it printed, else how it ended.
 fn failed(hook: Hook, status: ExitStatus, output: Output, report: &Report) -> Failure {
-    let last_words = || report.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+    let last_words =
+        || report.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let killed = status.code().is_none().then(|| Ending(status).to_string());
     let reason = output.message.or(killed).or_else(last_words).unwrap_or_else(|| Ending(status).to_string());
     Failure::Run { hook, status, reason, port_taken: output.port_taken }

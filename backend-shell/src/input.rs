@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use freehold_core::{Error, ExposeSecret as _, Limits, LogRequest, ProjectRef, Result, Runtime, ServiceName, StackSpec, Wish};
+use freehold_core::{
+    Error, ExposeSecret as _, Limits, LogRequest, ProjectRef, Result, Runtime, ServiceName, StackSpec, Wish,
+};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -75,7 +77,8 @@ impl Request<'_> {
         match format {
             Format::Json => {
                 let json = serde_json::to_vec(&document);
-                json.map(Zeroizing::new).map_err(|error| Error::internal("write the hook's input").because(error))
+                json.map(Zeroizing::new)
+                    .map_err(|error| Error::internal("write the hook's input").because(error))
             }
             Format::Tsv => Ok(Zeroizing::new(document.lines().into_bytes())),
         }
@@ -87,7 +90,8 @@ impl Request<'_> {
         let secrets = runtime.into_iter().flat_map(|runtime| &runtime.secrets);
         let variables = runtime.into_iter().flat_map(|runtime| &runtime.variables);
         // Applied once, so told to provision alone.
-        let first_run = runtime.filter(|_| self.hook == Hook::Provision).into_iter().flat_map(|r| &r.first_run);
+        let first_run =
+            runtime.filter(|_| self.hook == Hook::Provision).into_iter().flat_map(|r| &r.first_run);
         Document {
             operation: self.hook.as_str(),
             epoch: self.epoch,
@@ -206,10 +210,14 @@ impl Document<'_> {
             line("port", &key, &port.port.to_string());
         }
         if let Some(wish) = self.wish {
-            line("plan", "wish", match wish {
-                Wish::Active => "active",
-                Wish::Paused => "paused",
-            });
+            line(
+                "plan",
+                "wish",
+                match wish {
+                    Wish::Active => "active",
+                    Wish::Paused => "paused",
+                },
+            );
         }
         for (name, secret) in &self.secrets {
             line("secret", name, secret);

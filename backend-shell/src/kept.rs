@@ -81,7 +81,8 @@ pub(crate) fn keep(files: &[StackFile], stacks: &Path) -> Result<Stack> {
     let making = tempfile::tempdir_in(stacks).map_err(Failure::touch("make a folder in", stacks))?;
     write_all(files, making.path())?;
     if folder.exists() {
-        fs::rename(&folder, making.path().with_extension("old")).map_err(Failure::touch("replace", &folder))?;
+        fs::rename(&folder, making.path().with_extension("old"))
+            .map_err(Failure::touch("replace", &folder))?;
         let old = making.path().with_extension("old");
         fs::remove_dir_all(&old).map_err(Failure::touch("remove", &old))?;
     }

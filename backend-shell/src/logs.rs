@@ -1,8 +1,6 @@
 //! What the services print, line by line.
 
-use freehold_core::{
-    Context, Error, LogLine, LogRequest, LogStream, Redactor, Result, Runtime, ServiceName,
-};
+use freehold_core::{Context, Error, LogLine, LogRequest, LogStream, Redactor, Result, Runtime, ServiceName};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     sync::mpsc,
@@ -35,7 +33,11 @@ impl ShellBackend {
             logs: Some(request),
             ..Self::request(ctx, Hook::Logs, &stack, Some(runtime))
         };
-        let reader = Reader { main: stack.main_service()?.clone(), wanted: wanted.clone(), redactor: runtime.redactor() };
+        let reader = Reader {
+            main: stack.main_service()?.clone(),
+            wanted: wanted.clone(),
+            redactor: runtime.redactor(),
+        };
         let running = self.invocation(&stack, &call, None)?.start(ctx).await?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let cancellation = ctx.cancellation().clone();

@@ -57,7 +57,8 @@ impl Output {
         } else {
             Self::from_lines(text)
         };
-        let mut output = parsed.map_err(|problem| Failure::Answer { hook, problem: redactor.redact(&problem) })?;
+        let mut output =
+            parsed.map_err(|problem| Failure::Answer { hook, problem: redactor.redact(&problem) })?;
         output.redact(redactor);
         Ok(output)
     }
@@ -81,12 +82,18 @@ impl Output {
             "HEALTH" => {
                 let [service, state, probe] = fields(value)?;
                 let error = None;
-                self.health.push(HealthLine { service: parse(service)?, state: word(state)?, probe: probe.to_owned(), error });
+                self.health.push(HealthLine {
+                    service: parse(service)?,
+                    state: word(state)?,
+                    probe: probe.to_owned(),
+                    error,
+                });
             }
             "HEALTH_ERROR" => {
                 let [service, error] = fields(value)?;
                 let line = self.health.iter_mut().find(|line| line.service.as_str() == service);
-                line.ok_or_else(|| format!("there is no HEALTH of {service} before it"))?.error = Some(error.to_owned());
+                line.ok_or_else(|| format!("there is no HEALTH of {service} before it"))?.error =
+                    Some(error.to_owned());
             }
             "CHANGE" => {
                 let [action, resource, name, service, reason] = fields(value)?;
@@ -100,7 +107,11 @@ impl Output {
             }
             "HOLDING" => {
                 let [project, kind, count] = fields(value)?;
-                self.holdings.push(HoldingLine { project: parse(project)?, kind: kind.to_owned(), count: parse(count)? });
+                self.holdings.push(HoldingLine {
+                    project: parse(project)?,
+                    kind: kind.to_owned(),
+                    count: parse(count)?,
+                });
             }
             _ => return Err("is no key that Freehold knows".to_owned()),
         }
@@ -108,7 +119,8 @@ impl Output {
     }
 
     fn redact(&mut self, redactor: &Redactor) {
-        let health = self.health.iter_mut().flat_map(|line| std::iter::once(&mut line.probe).chain(&mut line.error));
+        let health =
+            self.health.iter_mut().flat_map(|line| std::iter::once(&mut line.probe).chain(&mut line.error));
         let changes = self.changes.iter_mut().flat_map(|change| [&mut change.name, &mut change.reason]);
         for text in self.message.iter_mut().chain(health).chain(changes) {
             *text = redactor.redact(text);

@@ -42,7 +42,8 @@ impl Stack {
         let spec = manifest.into_spec(digest);
         spec.validate().map_err(|error| error.with("file", folder.join(MANIFEST).display()))?;
         let database = spec.database.as_ref().map(|database| (&database.service, database.port));
-        let others = [&spec.pooler, &spec.gateway].into_iter().flatten().map(|target| (&target.service, target.port));
+        let others =
+            [&spec.pooler, &spec.gateway].into_iter().flatten().map(|target| (&target.service, target.port));
         for (service, port) in database.into_iter().chain(others) {
             if spec.port_offset(service, port, Protocol::Tcp).is_none() {
                 return Err(broken(format!("port {port} of {service} is not among its ports")).into());

@@ -1,0 +1,136 @@
+//! What a tenant may reach from inside its database.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use freehold_core::{Provisioner as _, Wish};
+
+use crate::world::{World, is_root, minute, sql};
+
+#[tokio::test]
+async fn as_root_a_superuser_of_one_database_reaches_neither_us_nor_another_project() {
+    if !is_root() {
+        println!("skipped: this is about a target that runs as root");
+        return;
+    }
+    let world = World::postgres().await;
+    let (one, other) = (world.project(), world.project());
+    world.backend.provision(&minute(), &one).await.unwrap();
+    world.backend.provision(&minute(), &other).await.unwrap();
+    assert_eq!(sql(&one, "select rolsuper from pg_roles where rolname = current_user").unwrap(), "t");
+
+    // As a store's file would be.
+    let store = world.data.join("store");
+    fs::write(&store, "sealed").unwrap();
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o600)).unwrap();
+    let neighbour = world.root(&other).join("data");
+    let version = neighbour.join("PG_VERSION");
+    let theirs = world.root(&other);
+
+    let program = |command: String| {
+        let quoted = command.replace('\'', "''");
+        sql(
+            &one,
+            &format!(
+                "create temporary table said (line text); copy said from program '{quoted}'; table said"
+            ),
+        )
+    };
+    for file in [&store, &version, &theirs.join("log/postgres.log"), &theirs.join("run")] {
+        let file = file.display();
+        let complaint = program(format!("cat {file} 2>&1; true")).unwrap();
+        assert!(complaint.contains("Permission denied"), "{file}: {complaint}");
+        let complaint = sql(&one, &format!("select pg_read_file('{file}')")).unwrap_err();
+        assert!(complaint.contains("Permission denied"), "{file}: {complaint}");
+    }
+    let complaint = program(format!("ls {} 2>&1; true", world.data.join("projects").display())).unwrap();
+    assert!(complaint.contains("Permission denied"), "{complaint}");
+    let server = world.server(&other).unwrap();
+    for command in [format!("kill -KILL {server}"), format!("cat /proc/{server}/environ")] {
+        let complaint = program(format!("sh -c '{command}' 2>&1; true")).unwrap();
+        assert!(complaint.contains("ermission denied") || complaint.contains("not permitted"), "{complaint}");
+    }
+    assert!(program("id -un".to_owned()).unwrap().ends_with(&format!("fh_{}", one.project)));
+    assert!(program("grep -E ^NoNewPrivs: /proc/self/status".to_owned()).unwrap().ends_with('1'));
+}
+
+#[tokio::test]
+async fn as_root_what_a_tenant_started_ends_with_a_pause() {
+    if !is_root() {
+        println!("skipped: this is about a target that runs as root");
+        return;
+    }
+    let world = World::postgres().await;
+    let project = world.project();
+    world.backend.provision(&minute(), &project).await.unwrap();
+    let start = "copy (select 1) to program 'cat >/dev/null; setsid sleep 4321 >/dev/null 2>&1 &'";
+    sql(&project, start).unwrap();
+    let sleeping = || {
+        let uid = fs::metadata(world.root(&project).join("data"))
+            .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
+            .unwrap();
+        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            entry.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == uid)
+                && fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x004321"))
+        })
+    };
+    assert!(sleeping());
+    world.backend.pause(&minute(), &project).await.unwrap();
+    assert!(!sleeping());
+    assert!(world.backend.plan(&minute(), &project, Wish::Paused).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn as_root_a_link_that_a_tenant_made_leads_us_nowhere() {
+    if !is_root() {
+        println!("skipped: this is about a target that runs as root");
+        return;
+    }
+    let world = World::postgres().await;
+    let project = world.project();
+    world.backend.provision(&minute(), &project).await.unwrap();
+    let victim = world.data.join("victim");
+    fs::write(&victim, "ours").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    for name in ["log/postgres.log", "data/pg_hba.conf.new", "data/pg_ident.conf.new"] {
+        let path = world.root(&project).join(name);
+        let command = format!("cat >/dev/null; ln -sfn {} {}", victim.display(), path.display());
+        sql(&project, &format!("copy (select 1) to program '{command}'")).unwrap();
+    }
+    let request = freehold_core::LogRequest::default();
+    let mut lines = world.backend.logs(&minute(), &project, &request).await.unwrap();
+    assert!(lines.recv().await.is_none(), "the log is read with the tenant's rights");
+    let _ = world.backend.restart(&minute(), &project, &freehold_core::Scope::All).await;
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "ours");
+}
+
+#[tokio::test]
+async fn as_an_ordinary_user_the_login_role_touches_neither_files_nor_programs() {
+    if is_root() {
+        println!("skipped: this is about a target that does not run as root");
+        return;
+    }
+    let world = World::postgres().await;
+    let project = world.project();
+    world.backend.provision(&minute(), &project).await.unwrap();
+    for attempt in [
+        "copy (select 1) to program 'true'",
+        "copy (select 1) to '/tmp/freehold-escape'",
+        "select pg_read_file('/etc/passwd')",
+        "select lo_import('/etc/passwd')",
+        "create role evil superuser",
+        "create role evil in role pg_execute_server_program",
+        "grant pg_execute_server_program to postgres",
+        "alter role postgres superuser",
+        "set role freehold_admin",
+        "create extension adminpack",
+        "load '/tmp/evil.so'",
+        "alter system set archive_command = 'true'",
+    ] {
+        let complaint = sql(&project, attempt).unwrap_err();
+        assert!(
+            complaint.contains("ermission denied") || complaint.contains("must be"),
+            "{attempt}: {complaint}"
+        );
+    }
+    assert_eq!(sql(&project, "create database mine").unwrap(), "CREATE DATABASE");
+}
