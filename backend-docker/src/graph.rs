@@ -255,10 +255,24 @@ pub(crate) struct FirstRunPlace {
     pub(crate) path: String,
 }
 
+impl ContainerNode {
+    /// Whether it is well when it has ended with code 0: a job, or something that nobody starts again.
+    pub(crate) fn may_end(&self) -> bool {
+        self.job || self.restart == Restart::No
+    }
+}
+
 impl Graph {
     /// The container of a service.
     pub(crate) fn container(&self, service: &str) -> Option<&ContainerNode> {
         self.containers.iter().find(|node| node.service == *service)
+    }
+
+    /// The containers that mount a volume.
+    pub(crate) fn users_of(&self, volume: &str) -> impl Iterator<Item = &ContainerNode> {
+        self.containers.iter().filter(move |node| {
+            node.mounts.iter().any(|mount| matches!(&mount.source, MountSource::Volume(name) if name == volume))
+        })
     }
 }
 

@@ -1,9 +1,24 @@
 //! backend-docker
+mod apply;
+mod compose;
 mod config;
+mod connection;
+mod destroy;
+mod drift;
 mod engine;
 mod error;
 mod events;
+mod files;
+mod gates;
 mod graph;
+mod health;
+mod image_volumes;
+mod inventory;
 mod labels;
+mod logs;
+mod observed;
+mod ports;
 mod probe;
+mod stop;
+mod watch;
 pub use config::{Config, StackSource};

@@ -3,8 +3,34 @@
 
 use std::net::SocketAddr;
 
-use freehold_core::{ExposeSecret, SecretString};
-use tokio_postgres::{Config, NoTls};
+use freehold_core::{Detail, Error, ExposeSecret, Kind, SecretString};
+use tokio_postgres::{Config, NoTls, error::SqlState};
+
+/// Why the server was not to be had.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: String,
+    wrong_password: bool,
+}
+
+impl Refusal {
+    /// The refusal as an error about a service.
+    pub(crate) fn into_error(self, service: &str) -> Error {
+        let message = format!("log in to the database: {}", self.problem);
+        let error = if self.wrong_password {
+            Error::detailed(Detail::CredentialDrift, message)
+        } else {
+            Error::new(Kind::Unavailable, message)
+        };
+        error.with("service", service)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(problem: String) -> Self {
+        Self { problem, wrong_password: false }
+    }
+}
 
 /// Logs in and out.
 pub(super) async fn probe(
@@ -13,7 +39,7 @@ pub(super) async fn probe(
     database: &str,
     password: &SecretString,
 ) -> Result<(), String> {
-    log_in(address, user, database, password).await.map(drop)
+    log_in(address, user, database, password).await.map(drop).map_err(|refusal| refusal.problem)
 }
 
 /// The server's version as it tells it, for instance `15.18`.
@@ -22,11 +48,12 @@ pub(crate) async fn server_version(
     user: &str,
     database: &str,
     password: &SecretString,
-) -> Result<String, String> {
+) -> Result<String, Refusal> {
     super::within(async {
         let full = log_in(address, user, database, password).await?;
         // Debian's says `15.18 (Debian 15.18-0+deb12u1)`.
-        full.split(' ').next().map(str::to_owned).ok_or_else(|| "the server told no version".into())
+        let number = full.split(' ').next().filter(|number| !number.is_empty());
+        number.map(str::to_owned).ok_or_else(|| "the server told no version".to_owned().into())
     })
     .await
 }
@@ -37,7 +64,7 @@ async fn log_in(
     user: &str,
     database: &str,
     password: &SecretString,
-) -> Result<String, String> {
+) -> Result<String, Refusal> {
     let stream = super::tcp::connect(address).await?;
     let mut config = Config::new();
     config.user(user).dbname(database).password(password.expose_secret()).application_name("freehold");
@@ -50,9 +77,12 @@ async fn log_in(
 }
 
 /// The server's own words, which never repeat a password.
-fn describe(error: &tokio_postgres::Error) -> String {
+fn describe(error: &tokio_postgres::Error) -> Refusal {
     match error.as_db_error() {
-        Some(answer) => format!("{} (SQLSTATE {})", answer.message(), answer.code().code()),
-        None => error.to_string(),
+        Some(answer) => Refusal {
+            problem: format!("{} (SQLSTATE {})", answer.message(), answer.code().code()),
+            wrong_password: *answer.code() == SqlState::INVALID_PASSWORD,
+        },
+        None => error.to_string().into(),
     }
 }

@@ -1,0 +1,259 @@
+//! Walking the graph until the engine is as it says. Everything that can be made is made at once; a container starts
+//! the moment its own gates open, and nobody waits for anything else. Whatever an earlier try left is taken as it is if
+//! it was made from the same configuration, and made anew if not.
+
+use std::collections::{HashMap, HashSet};
+
+use freehold_core::{Context, Error, ExposeSecret, FirstRunFile, HashKey, Kind, Redactor, Result};
+use futures_util::future::{try_join, try_join_all};
+use tokio::sync::Semaphore;
+
+use crate::{
+    engine::{Container, Image, at},
+    files::Files,
+    gates::{Stage, Stages},
+    graph::{ContainerNode, Graph, NetworkNode, VolumeNode},
+    image_volumes,
+    observed::Observed,
+    stop::{self, Then},
+    watch::Watch,
+};
+
+/// What a project is brought up for, which decides whether data may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its first time: data is made, and first-run files are applied.
+    First,
+    /// New settings: data is made for a service that had no container before.
+    Reconfigure,
+    /// It was there before: data that is gone is an error.
+    Again,
+}
+
+/// Brings one project up.
+#[derive(Debug)]
+pub(crate) struct Apply<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) watch: &'a Watch,
+    pub(crate) files: &'a Files,
+    pub(crate) starts: &'a Semaphore,
+    pub(crate) redactor: &'a Redactor,
+    pub(crate) hash_key: &'a HashKey,
+    pub(crate) first_run: &'a [FirstRunFile],
+    pub(crate) purpose: Purpose,
+}
+
+impl Apply<'_> {
+    /// Brings the project up and returns once every container is ready or done. The graph gains the volumes that the
+    /// images declare.
+    ///
+    /// # Errors
+    /// The first thing that failed, with step, service and what the service printed last.
+    pub(crate) async fn run(&self, graph: &mut Graph) -> Result<()> {
+        let images = self.images(graph).await?;
+        image_volumes::add(graph, &images, self.hash_key);
+        let graph = &*graph;
+        let observed = self.observe(graph).await?;
+        self.refuse_lost_data(graph, &observed)?;
+        let observed = self.clear(graph, observed).await?;
+        try_join(
+            try_join_all(graph.networks.iter().map(|node| self.network(node, &observed))),
+            try_join_all(graph.volumes.iter().map(|node| self.volume(node, &observed))),
+        )
+        .await?;
+        let stages = Stages::new(graph);
+        try_join_all(graph.containers.iter().map(|node| self.container(node, graph, &observed, &stages))).await?;
+        Ok(())
+    }
+
+    async fn observe(&self, graph: &Graph) -> Result<Observed> {
+        Observed::of(&self.watch.engine, self.ctx, Some(&graph.project)).await
+    }
+
+    /// Looks at every image, and fetches those that the engine does not have.
+    async fn images(&self, graph: &Graph) -> Result<HashMap<String, Image>> {
+        let mut seen = HashSet::new();
+        let nodes = graph.containers.iter().filter(|node| seen.insert(node.image.as_str()));
+        let found = try_join_all(nodes.map(|node| async {
+            let image = self.image(node).await.map_err(|error| at("pull image", node.service.as_str(), error))?;
+            Ok::<_, Error>((node.image.clone(), image))
+        }));
+        Ok(found.await?.into_iter().collect())
+    }
+
+    async fn image(&self, node: &ContainerNode) -> Result<Image> {
+        let engine = &self.watch.engine;
+        if let Some(image) = engine.image(self.ctx, &node.image).await? {
+            return Ok(image);
+        }
+        self.ctx.step("pull image", node.service.as_str()).await?;
+        engine.pull_image(self.ctx, &node.image).await?;
+        let pulled = engine.image(self.ctx, &node.image).await?;
+        pulled.ok_or_else(|| Error::internal(format!("find image {} after it was pulled", node.image)))
+    }
+
+    /// Fails if a volume with data is gone that must have been there.
+    fn refuse_lost_data(&self, graph: &Graph, observed: &Observed) -> Result<()> {
+        let lost = |volume: &&VolumeNode| {
+            volume.data
+                && !observed.has_volume(&volume.name)
+                && match self.purpose {
+                    Purpose::First => false,
+                    Purpose::Again => true,
+                    Purpose::Reconfigure => graph.users_of(&volume.name).any(|node| {
+                        observed.container(node.service.as_str()).is_some()
+                    }),
+                }
+        };
+        let Some(volume) = graph.volumes.iter().find(lost) else { return Ok(()) };
+        let message = format!(
+            "find volume {}: the project's data is gone from the engine, and it is never made anew; bring the volume \
+             back, or destroy the project",
+            volume.name
+        );
+        Err(Error::new(Kind::NotFound, message))
+    }
+
+    /// Takes away what was made from another configuration or is not wished any more, containers before their networks.
+    async fn clear(&self, graph: &Graph, observed: Observed) -> Result<Observed> {
+        let stale_network = |network: &&crate::engine::Network| {
+            !graph.networks.iter().any(|node| {
+                node.name == network.name && Some(node.config_hash.as_str()) == network.config_hash()
+            })
+        };
+        let networks: Vec<_> = observed.networks.iter().filter(stale_network).collect();
+        let stale_container = |container: &&Container| {
+            !networks.is_empty()
+                || !graph.containers.iter().any(|node| {
+                    node.service == *container.service()
+                        && Some(node.config_hash.as_str()) == container.config_hash()
+                })
+        };
+        let containers: Vec<_> =
+            observed.containers.iter().filter(stale_container).map(|stale| (stale, Then::Remove)).collect();
+        if containers.is_empty() && networks.is_empty() {
+            return Ok(observed);
+        }
+        stop::stop(self.watch, self.ctx, graph, &containers).await?;
+        for network in networks {
+            self.ctx.step("remove network", "").await?;
+            let removed = self.watch.engine.remove_network(self.ctx, network).await;
+            removed.map_err(|error| at("remove network", "", error))?;
+        }
+        self.observe(graph).await
+    }
+
+    async fn network(&self, node: &NetworkNode, observed: &Observed) -> Result<()> {
+        if observed.networks.iter().any(|network| network.name == node.name) {
+            return Ok(());
+        }
+        self.ctx.step("create network", "").await?;
+        let made = self.watch.engine.create_network(self.ctx, node).await;
+        made.map_err(|error| at("create network", "", error))
+    }
+
+    async fn volume(&self, node: &VolumeNode, observed: &Observed) -> Result<()> {
+        if observed.has_volume(&node.name) {
+            return Ok(());
+        }
+        self.ctx.step("create volume", "").await?;
+        let made = self.watch.engine.create_volume(self.ctx, &node.name, &node.labels).await;
+        made.map_err(|error| at("create volume", "", error))
+    }
+
+    /// One container's way: made, started when its gates open, ready.
+    async fn container(
+        &self,
+        node: &ContainerNode,
+        graph: &Graph,
+        observed: &Observed,
+        stages: &Stages,
+    ) -> Result<()> {
+        let service = node.service.as_str();
+        let id = match observed.container(service) {
+            Some(container) => container.id.clone(),
+            None => self.create(node, graph).await?,
+        };
+        stages.open(&node.gates).await;
+        let started = self.start(&id, node, graph).await;
+        let ready = match started {
+            Ok(()) => {
+                stages.reach(&node.service, Stage::Started);
+                self.ctx.step("wait until ready", service).await?;
+                self.watch.ready(self.ctx, &id, node).await.map_err(|error| at("wait until ready", service, error))
+            }
+            Err(error) => Err(error),
+        };
+        match ready {
+            Ok(stage) => {
+                stages.reach(&node.service, stage);
+                Ok(())
+            }
+            Err(error) => {
+                let report = self.watch.engine.last_output(self.ctx, &id, self.redactor).await;
+                Err(error.with_report(report))
+            }
+        }
+    }
+
+    async fn create(&self, node: &ContainerNode, graph: &Graph) -> Result<String> {
+        let service = node.service.as_str();
+        let folder = self.files.project(&graph.project);
+        self.ctx.step("create container", service).await?;
+        let made = self.watch.engine.create_container(self.ctx, node, &folder).await;
+        made.map_err(|error| at("create container", service, error))
+    }
+
+    /// Starts a container unless it runs, or was a job that is done.
+    async fn start(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
+        let (engine, service) = (&self.watch.engine, node.service.as_str());
+        let named = |error| at("start container", service, error);
+        let state = engine.state(self.ctx, id).await.map_err(named)?;
+        let Some(state) = state else {
+            return Err(Error::internal("start container: somebody else removed it").with("service", service));
+        };
+        if state.running || state.restarting || (node.job && state.is_done()) {
+            return Ok(());
+        }
+        if !state.started {
+            self.give_first_run_files(id, node, graph).await?;
+        }
+        let permit = self.ctx.bounded("start a container", async {
+            self.starts.acquire().await.map_err(|_| Error::internal("start a container: the backend is closed"))
+        });
+        let _permit = permit.await?;
+        self.ctx.step("start container", service).await?;
+        engine.start_container(self.ctx, id).await.map_err(named)
+    }
+
+    /// Copies the first-run files into a container before its very first start. They are in no mount, so a container
+    /// that is made later, after a pause for instance, does not have them.
+    async fn give_first_run_files(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
+        let Some(place) = graph.first_run.as_ref().filter(|place| place.service == node.service) else {
+            return Ok(());
+        };
+        if self.purpose != Purpose::First || self.first_run.is_empty() {
+            return Ok(());
+        }
+        let service = node.service.as_str();
+        self.ctx.step("copy first-run files", service).await?;
+        let archive = archive(&place.path, self.first_run)
+            .map_err(|error| Error::internal("pack first-run files").because(error))?;
+        let copied = self.watch.engine.upload(self.ctx, id, archive).await;
+        copied.map_err(|error| at("copy first-run files", service, error))
+    }
+}
+
+/// A tar archive of files in a folder, readable for every user of the container.
+fn archive(folder: &str, files: &[FirstRunFile]) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in files {
+        let content = file.content.expose_secret().as_bytes();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("{}/{}", folder.trim_matches('/'), file.name);
+        archive.append_data(&mut header, path, content)?;
+    }
+    archive.into_inner()
+}

@@ -1,0 +1,254 @@
+//! The traits, on a Docker Engine.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use freehold_core::{
+    Capability, Context, Description, Destroyer, Error, Health, Holding, LogLine, LogRequest, Outcome, Plan,
+    ProjectRef, Provisioner, Report, Result, Runtime, Scope, Wish,
+};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::Purpose,
+    config::{Config, StackSource},
+    destroy,
+    engine::{Engine, Identity},
+    events::Events,
+    files::Files,
+    graph::Surroundings,
+    inventory, plan,
+    probe::Prober,
+    project::Project,
+    stack::Stack,
+    watch::Watch,
+};
+
+/// How long the engine may take to introduce itself.
+const GREETING: Duration = Duration::from_secs(15);
+
+/// A backend that runs each project as containers of a Docker Engine, from a stack's Compose file.
+///
+/// # Expected flow
+/// [`connect`](Self::connect) finds the engine and loads the stacks; from then on it is a
+/// [`Provisioner`] and a [`Destroyer`].
+///
+/// # Guarantees
+/// Nothing without our labels is touched. Names on the engine follow from the project's ref. No data volume that is gone
+/// is made anew after the project's first time.
+///
+/// # Assumptions
+/// The data root lies on a file system that the engine sees under the same path: containers mount from it.
+///
+/// # Caveats
+/// It cannot tell its own projects on an engine from those of another Freehold on the same engine.
+#[derive(Debug)]
+pub struct DockerBackend {
+    config: Config,
+    identity: Identity,
+    watch: Watch,
+    files: Files,
+    starts: Semaphore,
+    /// Kept stacks by digest, read once.
+    stacks: Mutex<HashMap<String, Arc<Stack>>>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl DockerBackend {
+    /// Connects to the engine and loads the stacks, so that whatever is wrong with either is told at start.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is no engine, or no right to use it, with the way out; `Unsupported` for one that is no
+    /// Docker Engine or too old; `InvalidInput` for a stack or setting that is wrong.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let engine = Engine::connect(config.host.as_deref()).await?;
+        let identity = engine.identity(&Context::new(GREETING)).await?;
+        let files = Files::open(&config.data_root).await?;
+        for source in &config.stacks {
+            load(&source.folder, source).await?;
+        }
+        let direct = config.probe_directly.unwrap_or_else(|| engine.is_local() && !in_container());
+        let probes = config.probes_in_flight.unwrap_or(4 * identity.cpus);
+        let starts = config.starts_in_flight.unwrap_or(identity.cpus.max(2)).max(1);
+        let stop = CancellationToken::new();
+        let watch = Watch {
+            events: Events::subscribe(engine.clone(), stop.clone()),
+            prober: Prober::new(engine.clone(), direct, probes),
+            engine,
+        };
+        Ok(Self {
+            config,
+            identity,
+            watch,
+            files,
+            starts: Semaphore::new(starts),
+            stacks: Mutex::default(),
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// The stack that a project is pinned to: the kept one, or the one on offer if it is still the same, which is kept
+    /// from then on.
+    async fn stack(&self, runtime: &Runtime) -> Result<Arc<Stack>> {
+        if let Some(stack) = self.stacks.lock().unwrap_or_else(PoisonError::into_inner).get(&runtime.digest) {
+            return Ok(Arc::clone(stack));
+        }
+        let kept = self.files.kept_stack(&runtime.digest);
+        let is_kept = tokio::fs::try_exists(&kept).await.unwrap_or_default();
+        let mut found = None;
+        for source in &self.config.stacks {
+            let stack = load(if is_kept { &kept } else { &source.folder }, source).await;
+            // A kept stack may need what only its own source allows.
+            if let Ok(stack) = stack
+                && stack.spec().name == runtime.stack
+                && stack.spec().digest == runtime.digest
+            {
+                found = Some((stack, source));
+                break;
+            }
+        }
+        let Some((stack, source)) = found else {
+            return Err(Error::invalid(
+                "stack",
+                format_args!(
+                    "{} with digest {} is neither kept nor on offer: put its folder back as it was",
+                    runtime.stack, runtime.digest
+                ),
+            ));
+        };
+        if !is_kept {
+            self.files.keep_stack(&source.folder, &runtime.digest, &stack.spec().data).await?;
+        }
+        let stack = Arc::new(stack);
+        let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(stacks.entry(runtime.digest.clone()).or_insert(stack)))
+    }
+
+    /// A project with its plan, ready to be worked on.
+    fn project<'a>(&'a self, ctx: &'a Context, runtime: &'a Runtime, stack: &'a Stack) -> Result<Project<'a>> {
+        let surroundings = Surroundings {
+            folder: self.files.project(&runtime.project),
+            bind_address: self.config.bind_address,
+            public_host: self.config.public_host.clone(),
+            epoch: ctx.epoch(),
+        };
+        Ok(Project {
+            watch: &self.watch,
+            files: &self.files,
+            starts: &self.starts,
+            public_host: &self.config.public_host,
+            ctx,
+            runtime,
+            redactor: runtime.redactor(),
+            stack,
+            kept: self.files.kept_stack(&runtime.digest),
+            graph: plan::plan(stack, runtime, &surroundings)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Provisioner for DockerBackend {
+    async fn describe(&self, ctx: &Context) -> Result<Description> {
+        let identity = self.watch.engine.identity(ctx).await?;
+        if identity.id != self.identity.id {
+            let message = format!("describe the target: the engine was {} and is now {}", self.identity.id, identity.id);
+            return Err(Error::internal(message));
+        }
+        let mut stacks = Vec::with_capacity(self.config.stacks.len());
+        for source in &self.config.stacks {
+            stacks.push(load(&source.folder, source).await?.spec().clone());
+        }
+        Ok(Description {
+            engine: identity.id,
+            machine: identity.machine,
+            capabilities: BTreeSet::from([Capability::RestartServices, Capability::FollowLogs, Capability::Limits]),
+            stacks,
+        })
+    }
+
+    async fn provision(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        let stack = self.stack(runtime).await?;
+        let mut project = self.project(ctx, runtime, &stack)?;
+        project.bring_up(Purpose::First).await.map_err(|error| error.during("provision"))
+    }
+
+    async fn pause(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        let stack = self.stack(runtime).await?;
+        self.project(ctx, runtime, &stack)?.pause().await.map_err(|error| error.during("pause"))
+    }
+
+    async fn resume(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        let stack = self.stack(runtime).await?;
+        let mut project = self.project(ctx, runtime, &stack)?;
+        project.bring_up(Purpose::Again).await.map_err(|error| error.during("resume"))
+    }
+
+    async fn restart(&self, ctx: &Context, runtime: &Runtime, scope: &Scope) -> Result<Outcome> {
+        let stack = self.stack(runtime).await?;
+        let mut project = self.project(ctx, runtime, &stack)?;
+        project.restart(scope).await.map_err(|error| error.during("restart"))
+    }
+
+    async fn reconfigure(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        let stack = self.stack(runtime).await?;
+        let mut project = self.project(ctx, runtime, &stack)?;
+        project.bring_up(Purpose::Reconfigure).await.map_err(|error| error.during("reconfigure"))
+    }
+
+    async fn plan(&self, ctx: &Context, runtime: &Runtime, wish: Wish) -> Result<Plan> {
+        let stack = self.stack(runtime).await?;
+        self.project(ctx, runtime, &stack)?.plan(wish).await.map_err(|error| error.during("plan"))
+    }
+
+    async fn health(&self, ctx: &Context, runtime: &Runtime) -> Result<Health> {
+        let stack = self.stack(runtime).await?;
+        self.project(ctx, runtime, &stack)?.health().await.map_err(|error| error.during("health"))
+    }
+
+    async fn logs(
+        &self,
+        ctx: &Context,
+        runtime: &Runtime,
+        request: &LogRequest,
+    ) -> Result<mpsc::Receiver<Result<LogLine>>> {
+        let stack = self.stack(runtime).await?;
+        self.project(ctx, runtime, &stack)?.logs(request).await.map_err(|error| error.during("logs"))
+    }
+}
+
+#[async_trait]
+impl Destroyer for DockerBackend {
+    async fn destroy(&self, ctx: &Context, project: &ProjectRef) -> Result<Outcome> {
+        let began = tokio::time::Instant::now();
+        let destroyed = destroy::destroy(&self.watch.engine, &self.files, ctx, project).await;
+        destroyed.map_err(|error| error.during("destroy"))?;
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Outcome { connection: None, report: Report { duration_ms, ..Report::default() } })
+    }
+
+    async fn inventory(&self, ctx: &Context) -> Result<Vec<Holding>> {
+        let holdings = inventory::inventory(&self.watch.engine, &self.files, ctx).await;
+        holdings.map_err(|error| error.during("inventory"))
+    }
+}
+
+/// Reads a stack, which is work on files.
+async fn load(folder: &Path, source: &StackSource) -> Result<Stack> {
+    let (folder, allowed) = (folder.to_owned(), source.allowed_mounts.clone());
+    tokio::task::spawn_blocking(move || Stack::load(&folder, &allowed))
+        .await
+        .map_err(|error| Error::internal("load a stack").because(error))?
+}
+
+/// Whether this process runs in a container of Docker's, from which neither other containers nor the machine's own
+/// loopback address can be reached.
+fn in_container() -> bool {
+    Path::new("/.dockerenv").exists()
+}

@@ -1,0 +1,84 @@
+//! Removing all that a project has, found by its labels and its folder. What resists is named and keeps nothing else
+//! from going.
+
+use freehold_core::{Context, Error, Kind, ProjectRef, Result};
+use futures_util::future::join_all;
+
+use crate::{
+    engine::{Engine, at},
+    files::Files,
+    observed::Observed,
+};
+
+/// Removes a project: containers, then networks and volumes, then the folder.
+///
+/// # Errors
+/// The first thing that resisted, with all that is left in the context pair `left`.
+pub(crate) async fn destroy(engine: &Engine, files: &Files, ctx: &Context, project: &ProjectRef) -> Result<()> {
+    let observed = Observed::of(engine, ctx, Some(project)).await?;
+    let mut failures = Vec::new();
+    // Nobody needs what is in them any more, so nothing is stopped with care.
+    let removed = observed.containers.iter().map(|container| async {
+        let service = container.service();
+        ctx.step("remove container", service).await?;
+        let removed = engine.remove_container(ctx, &container.id).await;
+        removed.map_err(|error| at("remove container", service, error))
+    });
+    collect(&mut failures, join_all(removed).await)?;
+    let networks = observed.networks.iter().map(|network| async {
+        ctx.step("remove network", "").await?;
+        engine.remove_network(ctx, network).await.map_err(|error| at("remove network", "", error))
+    });
+    let volumes = observed.volumes.iter().map(|volume| async {
+        ctx.step("remove volume", "").await?;
+        engine.remove_volume(ctx, volume).await.map_err(|error| at("remove volume", "", error))
+    });
+    let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
+    collect(&mut failures, networks)?;
+    collect(&mut failures, volumes)?;
+    if files.has_project(project).await? {
+        ctx.step("remove folder", "").await?;
+        let removed = files.remove_project(project).await;
+        collect(&mut failures, vec![removed.map_err(|error| {
+            let path = files.project(project);
+            Error::internal(format!("remove folder {}", path.display())).because(error)
+        })])?;
+    }
+    confirm(engine, files, ctx, project, failures).await
+}
+
+/// Looks whether all is gone: the engine removes some things behind its answer, and others may have been made since.
+async fn confirm(
+    engine: &Engine,
+    files: &Files,
+    ctx: &Context,
+    project: &ProjectRef,
+    failures: Vec<Error>,
+) -> Result<()> {
+    let rest = Observed::of(engine, ctx, Some(project)).await?;
+    let mut left: Vec<String> = Vec::new();
+    left.extend(rest.containers.iter().map(|container| format!("container {}", container.name)));
+    left.extend(rest.networks.iter().map(|network| format!("network {}", network.name)));
+    left.extend(rest.volumes.iter().map(|volume| format!("volume {}", volume.name)));
+    if files.has_project(project).await? {
+        left.push(format!("folder {}", files.project(project).display()));
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let first = failures.into_iter().next().unwrap_or_else(|| {
+        Error::new(Kind::Unavailable, "remove all of the project: the engine is still busy with it")
+    });
+    Err(first.with("left", left.join(", ")))
+}
+
+/// Keeps what resisted, and passes on what ends the call.
+fn collect(failures: &mut Vec<Error>, results: Vec<Result<()>>) -> Result<()> {
+    for error in results.into_iter().filter_map(Result::err) {
+        if error.kind() == Kind::Cancelled || error.kind() == Kind::Timeout || error.is_lease_lost() {
+            return Err(error);
+        }
+        failures.push(error);
+    }
+    Ok(())
+}

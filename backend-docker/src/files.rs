@@ -1,0 +1,199 @@
+//! The folders behind a project: the stack as it was when the project was created, kept once per digest, and the
+//! project's own copy of it, which its containers mount.
+//!
+//! ```text
+//! data_root/            drwx--x--x
+//!   stacks/<digest>/    drwx------   never changed once it is there
+//!   projects/<ref>/     in a folder that only we may enter
+//! ```
+//!
+//! A container of any user can read what it mounts, since a mount leads past the folders above it; other users of the
+//! machine cannot, since they would have to pass `projects`.
+
+mod copy;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use freehold_core::{Error, Kind, ProjectRef, Result};
+use time::OffsetDateTime;
+use tokio::fs;
+
+use crate::graph::{Graph, MountSource};
+
+/// The folders under one data root.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    root: PathBuf,
+}
+
+/// A file of a project that is not as its stack has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Drift {
+    /// Its path in the stack's folder.
+    pub(crate) path: PathBuf,
+    /// Whether it is there at all.
+    pub(crate) missing: bool,
+}
+
+impl Files {
+    /// The folders under `root`, made if they are not there.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the root is no absolute path or cannot be written.
+    pub(crate) async fn open(root: &Path) -> Result<Self> {
+        if !root.is_absolute() {
+            return Err(Error::invalid("data_root", format_args!("{} is no absolute path", root.display())));
+        }
+        let files = Self { root: root.to_owned() };
+        for folder in [root.join("stacks"), root.join("projects")] {
+            copy::private_folder(&folder)
+                .await
+                .map_err(|error| Error::invalid("data_root", "cannot be used").because(error))?;
+        }
+        Ok(files)
+    }
+
+    /// Where the stack of that digest is kept.
+    pub(crate) fn kept_stack(&self, digest: &str) -> PathBuf {
+        self.root.join("stacks").join(digest.replace([':', '/'], "-"))
+    }
+
+    /// The project's own folder.
+    pub(crate) fn project(&self, project: &ProjectRef) -> PathBuf {
+        self.root.join("projects").join(project.as_str())
+    }
+
+    /// Keeps a stack, unless it is kept already. `data` are the folders in it that become volumes: whatever an earlier
+    /// use of the folder left in them is not part of the stack.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a link that leads out of the folder, `Internal` if the copy fails.
+    pub(crate) async fn keep_stack(&self, folder: &Path, digest: &str, data: &[String]) -> Result<PathBuf> {
+        let kept = self.kept_stack(digest);
+        if exists(&kept).await? {
+            return Ok(kept);
+        }
+        // Whole or not at all: a copy that was cut off keeps its other name and is written over.
+        let part = kept.with_extension("part");
+        remove_all(&part).await.map_err(|error| failed("clear", &part, error))?;
+        let skipped = data.iter().map(|path| folder.join(path.trim_start_matches("./"))).collect();
+        copy::tree(folder, &part, skipped).await?;
+        match fs::rename(&part, &kept).await {
+            Ok(()) => Ok(kept),
+            Err(_) if exists(&kept).await? => Ok(kept),
+            Err(error) => Err(failed("keep stack in", &kept, error)),
+        }
+    }
+
+    /// Gives the project its copy of the kept stack, or mends what [`Files::drift`] finds in the copy that it has.
+    ///
+    /// # Errors
+    /// `Internal` if the copy fails.
+    pub(crate) async fn place(&self, project: &ProjectRef, kept: &Path, graph: &Graph) -> Result<()> {
+        let folder = self.project(project);
+        if !exists(&folder).await? {
+            let part = folder.with_extension("part");
+            remove_all(&part).await.map_err(|error| failed("clear", &part, error))?;
+            copy::tree(kept, &part, Vec::new()).await?;
+            fs::rename(&part, &folder).await.map_err(|error| failed("make", &folder, error))?;
+        }
+        // The engine follows links when it mounts, and a container may have left some.
+        for path in mounted(graph) {
+            copy::stays_inside(&folder, &folder.join(path)).await?;
+        }
+        for drift in self.drift(project, kept, graph).await? {
+            copy::replace(&kept.join(&drift.path), &folder.join(&drift.path)).await?;
+        }
+        Ok(())
+    }
+
+    /// What differs between the project's copy and the kept stack, among what its containers mount: anything that is
+    /// gone, and files that no container may write to. What a container may write to is the project's own.
+    ///
+    /// # Errors
+    /// `Internal` if the folders cannot be read.
+    pub(crate) async fn drift(&self, project: &ProjectRef, kept: &Path, graph: &Graph) -> Result<Vec<Drift>> {
+        let folder = self.project(project);
+        let mut drifts: Vec<Drift> = Vec::new();
+        for mount in graph.containers.iter().flat_map(|node| &node.mounts) {
+            let MountSource::Folder(path) = &mount.source else { continue };
+            if drifts.iter().any(|drift| drift.path == *path) {
+                continue;
+            }
+            if !exists(&folder.join(path)).await? {
+                drifts.push(Drift { path: path.clone(), missing: true });
+            } else if mount.read_only && !copy::same(&kept.join(path), &folder.join(path)).await? {
+                drifts.push(Drift { path: path.clone(), missing: false });
+            }
+        }
+        Ok(drifts)
+    }
+
+    /// Whether the project has a folder.
+    ///
+    /// # Errors
+    /// `Internal` if that cannot be told.
+    pub(crate) async fn has_project(&self, project: &ProjectRef) -> Result<bool> {
+        exists(&self.project(project)).await
+    }
+
+    /// Removes the project's folder, and what a copy that was cut off left of it.
+    ///
+    /// # Errors
+    /// What the system says, for instance that a container left files of another user.
+    pub(crate) async fn remove_project(&self, project: &ProjectRef) -> io::Result<()> {
+        let folder = self.project(project);
+        remove_all(&folder.with_extension("part")).await?;
+        remove_all(&folder).await
+    }
+
+    /// Every project that has a folder, and since when.
+    ///
+    /// # Errors
+    /// `Internal` if the folder of projects cannot be read.
+    pub(crate) async fn projects(&self) -> Result<Vec<(ProjectRef, OffsetDateTime)>> {
+        let folder = self.root.join("projects");
+        let mut projects = Vec::new();
+        let mut entries = fs::read_dir(&folder).await.map_err(|error| failed("read", &folder, error))?;
+        while let Some(entry) = entries.next_entry().await.map_err(|error| failed("read", &folder, error))? {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let Ok(project) = name.trim_end_matches(".part").parse() else { continue };
+            if let Ok(changed) = entry.metadata().await.and_then(|data| data.created().or(data.modified())) {
+                projects.push((project, changed.into()));
+            }
+        }
+        Ok(projects)
+    }
+}
+
+/// The paths of the stack's folder that containers mount.
+fn mounted(graph: &Graph) -> impl Iterator<Item = &Path> {
+    graph.containers.iter().flat_map(|node| &node.mounts).filter_map(|mount| match &mount.source {
+        MountSource::Folder(path) => Some(path.as_path()),
+        MountSource::Host(_) | MountSource::Volume(_) | MountSource::Tmpfs => None,
+    })
+}
+
+async fn exists(path: &Path) -> Result<bool> {
+    fs::try_exists(path).await.map_err(|error| failed("look at", path, error))
+}
+
+/// Removes a folder with all that is in it. One that is gone is removed.
+async fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn failed(verb: &str, path: &Path, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Exhausted,
+        _ => Kind::Internal,
+    };
+    Error::new(kind, format!("{verb} {}", path.display())).because(error)
+}

@@ -1,0 +1,143 @@
+//! Copying a folder so that containers of any user can read the copy.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use freehold_core::{Error, Kind, Result};
+
+use super::failed;
+
+/// Makes a folder, and those above it, that other users of the machine cannot enter.
+pub(super) async fn private_folder(path: &Path) -> Result<()> {
+    let path = path.to_owned();
+    blocking(move || {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+            .map_err(|error| failed("make", &path, error))
+    })
+    .await
+}
+
+/// Copies a folder that is not there yet, but for what is `skipped`.
+pub(super) async fn tree(from: &Path, to: &Path, skipped: Vec<PathBuf>) -> Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    blocking(move || Copy { root: &from, skipped: &skipped }.entry(&from, &to)).await
+}
+
+/// Puts a file or folder in place of what is there. A path that the stack mounts without having it is a folder, as it
+/// is for Compose. A container that may write to a part of the project's folder may have left links there; they are
+/// replaced, never followed.
+pub(super) async fn replace(from: &Path, to: &Path) -> Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    blocking(move || {
+        if let Some(parent) = to.parent() {
+            folder(parent)?;
+        }
+        match fs::symlink_metadata(&from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => folder(&to),
+            Err(error) => Err(failed("read", &from, error)),
+            Ok(_) => Copy { root: &from, skipped: &[] }.entry(&from, &to),
+        }
+    })
+    .await
+}
+
+/// Whether a file, or every file of a folder, is as it was. What is there beyond that does not matter.
+pub(super) async fn same(kept: &Path, copy: &Path) -> Result<bool> {
+    let (kept, copy) = (kept.to_owned(), copy.to_owned());
+    blocking(move || {
+        same_entry(&kept, &copy).map_err(|error| failed("compare", &copy, error))
+    })
+    .await
+}
+
+fn same_entry(kept: &Path, copy: &Path) -> io::Result<bool> {
+    let (Ok(was), Ok(is)) = (fs::metadata(kept), fs::metadata(copy)) else {
+        // What the stack does not have cannot differ from it.
+        return Ok(!kept.exists());
+    };
+    if was.is_dir() {
+        for entry in fs::read_dir(kept)? {
+            let name = entry?.file_name();
+            if !same_entry(&kept.join(&name), &copy.join(&name))? {
+                return Ok(false);
+            }
+        }
+        return Ok(is.is_dir());
+    }
+    Ok(is.is_file() && was.len() == is.len() && fs::read(kept)? == fs::read(copy)?)
+}
+
+/// A copy under way.
+struct Copy<'a> {
+    /// What links may not lead out of.
+    root: &'a Path,
+    skipped: &'a [PathBuf],
+}
+
+impl Copy<'_> {
+    fn entry(&self, from: &Path, to: &Path) -> Result<()> {
+        if self.skipped.iter().any(|skipped| skipped == from) {
+            return Ok(());
+        }
+        let read = |error| failed("read", from, error);
+        if fs::symlink_metadata(from).map_err(read)?.is_symlink() {
+            let target = fs::canonicalize(from).map_err(read)?;
+            if !target.starts_with(fs::canonicalize(self.root).map_err(read)?) {
+                let problem = format_args!("{} is a link that leads out of the stack's folder", from.display());
+                return Err(Error::invalid("stack", problem));
+            }
+            return self.entry(&target, to);
+        }
+        if fs::symlink_metadata(to).is_ok_and(|there| there.is_symlink()) {
+            fs::remove_file(to).map_err(|error| failed("replace", to, error))?;
+        }
+        let data = fs::metadata(from).map_err(read)?;
+        if data.is_dir() {
+            folder(to)?;
+            for entry in fs::read_dir(from).map_err(read)? {
+                let entry = entry.map_err(read)?;
+                if entry.file_name() != ".git" {
+                    self.entry(&entry.path(), &to.join(entry.file_name()))?;
+                }
+            }
+            return Ok(());
+        }
+        if !data.is_file() {
+            return Ok(()); // A socket or pipe that some program left: nothing to copy.
+        }
+        let runs = data.permissions().mode() & 0o111 != 0;
+        let mode = if runs { 0o755 } else { 0o644 };
+        fs::copy(from, to).map_err(|error| failed("write", to, error))?;
+        fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(|error| failed("write", to, error))
+    }
+}
+
+/// Makes a folder that everybody who comes this far may read.
+fn folder(path: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| failed("make", path, error))
+}
+
+/// File work goes to the threads that are there for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("work on files").because(error))?
+}
+
+/// Fails if a path, with all links followed, leads out of a folder. One that is not there leads nowhere.
+pub(super) async fn stays_inside(folder: &Path, path: &Path) -> Result<()> {
+    let (folder, path) = (folder.to_owned(), path.to_owned());
+    blocking(move || {
+        let root = fs::canonicalize(&folder).map_err(|error| failed("look at", &folder, error))?;
+        // Of a path that is not there, the part that is there matters: what would be made would be made in it.
+        let there = path.ancestors().find_map(|part| fs::canonicalize(part).ok());
+        if there.is_some_and(|real| real.starts_with(&root)) {
+            return Ok(());
+        }
+        let message = format!("mount {}: a link leads out of the project's folder", path.display());
+        Err(Error::new(Kind::Conflict, message))
+    })
+    .await
+}

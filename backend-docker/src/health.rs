@@ -1,0 +1,145 @@
+//! How a project is: each service asked, and each published port tried from outside.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use freehold_core::{Context, Health, Redactor, Result, ServiceHealth, ServiceState, stack::Protocol};
+use futures_util::future::try_join_all;
+
+use crate::{
+    engine::State,
+    graph::{ContainerNode, Graph, PublishedPort},
+    observed::Observed,
+    probe,
+    watch::Watch,
+};
+
+/// Looks at every service of the graph, all at once.
+///
+/// # Errors
+/// `Unavailable` if the engine does not answer.
+pub(crate) async fn health(watch: &Watch, ctx: &Context, graph: &Graph, redactor: &Redactor) -> Result<Health> {
+    let observed = Observed::of(&watch.engine, ctx, Some(&graph.project)).await?;
+    let services = graph.containers.iter().map(|node| async {
+        let mut health = service(watch, ctx, node, &observed).await?;
+        health.last_error = health.last_error.map(|text| redactor.redact(&text));
+        Ok::<_, freehold_core::Error>(health)
+    });
+    Ok(Health { services: try_join_all(services).await? })
+}
+
+async fn service(
+    watch: &Watch,
+    ctx: &Context,
+    node: &ContainerNode,
+    observed: &Observed,
+) -> Result<ServiceHealth> {
+    let found = match observed.container(node.service.as_str()) {
+        Some(container) => watch.engine.state(ctx, &container.id).await?.map(|state| (container, state)),
+        None => None,
+    };
+    let Some((container, state)) = found else {
+        return Ok(entry(node, ServiceState::Unhealthy, "container").failed("it has no container"));
+    };
+    let health = if state.running {
+        running(watch, ctx, &container.id, node, &state).await?
+    } else {
+        at_rest(node, &state)
+    };
+    Ok(ServiceHealth { since: state.since, ..health })
+}
+
+fn at_rest(node: &ContainerNode, state: &State) -> ServiceHealth {
+    let probe = format!("exited {}", state.exit_code);
+    if !state.started {
+        return entry(node, ServiceState::Unhealthy, "container").failed("its container was never started");
+    }
+    if state.restarting {
+        return entry(node, ServiceState::Unhealthy, &probe).failed("the engine is starting it again");
+    }
+    if node.may_end() && state.is_done() {
+        return entry(node, ServiceState::Done, &probe);
+    }
+    entry(node, ServiceState::Unhealthy, &probe).failed("its container does not run")
+}
+
+async fn running(
+    watch: &Watch,
+    ctx: &Context,
+    id: &str,
+    node: &ContainerNode,
+    state: &State,
+) -> Result<ServiceHealth> {
+    if node.job {
+        return Ok(entry(node, ServiceState::Starting, "still at work"));
+    }
+    let mut health = match &state.health {
+        // The engine runs the same test, so its word is taken; before its first word we run the test ourselves.
+        Some(engine) if node.probe.is_none() && engine.status == "healthy" => {
+            entry(node, ServiceState::Healthy, "the engine's health check")
+        }
+        Some(engine) if node.probe.is_none() && engine.status == "unhealthy" => {
+            entry(node, ServiceState::Unhealthy, "the engine's health check").failed(&engine.output)
+        }
+        _ => match watch.prober.ask(ctx, id, node, state).await? {
+            None => entry(node, ServiceState::Healthy, "running"),
+            Some(answer) => {
+                let latency_ms = Some(milliseconds(answer.latency));
+                let health = match answer.problem {
+                    None => entry(node, ServiceState::Healthy, &answer.probe),
+                    Some(problem) => entry(node, ServiceState::Unhealthy, &answer.probe).failed(&problem),
+                };
+                ServiceHealth { latency_ms, ..health }
+            }
+        },
+    };
+    if health.state == ServiceState::Healthy {
+        for port in node.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+            if !watch.prober.is_direct() {
+                health.probe.push_str("; published ports: not probed");
+                break;
+            }
+            if let Err(problem) = probe::published_port(outside(port)).await {
+                return Ok(entry(node, ServiceState::Unhealthy, "published port").failed(&problem));
+            }
+        }
+    }
+    Ok(health)
+}
+
+/// Where a published port is reached from this machine.
+pub(crate) fn outside(port: &PublishedPort) -> SocketAddr {
+    let ip = match port.host_ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, port.host_port)
+}
+
+fn entry(node: &ContainerNode, state: ServiceState, probe: &str) -> ServiceHealth {
+    ServiceHealth {
+        service: node.service.clone(),
+        state,
+        probe: probe.to_owned(),
+        since: None,
+        last_error: None,
+        latency_ms: None,
+    }
+}
+
+trait Failed {
+    fn failed(self, problem: &str) -> Self;
+}
+
+impl Failed for ServiceHealth {
+    fn failed(self, problem: &str) -> Self {
+        Self { last_error: Some(problem.to_owned()), ..self }
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,53 @@
+//! Every project that has anything left on the engine or in the data folder.
+
+use std::collections::BTreeMap;
+
+use freehold_core::{Context, Holding, ProjectRef, Result};
+use time::OffsetDateTime;
+
+use crate::{engine::Engine, files::Files, labels, observed::Observed};
+
+/// What each project has. What carries our label with something that is no ref is not ours.
+///
+/// # Errors
+/// Any call that fails: an inventory is whole or it is none.
+pub(crate) async fn inventory(engine: &Engine, files: &Files, ctx: &Context) -> Result<Vec<Holding>> {
+    let observed = Observed::of(engine, ctx, None).await?;
+    let mut census = Census::default();
+    for container in &observed.containers {
+        census.count(container.labels.get(labels::REF), "container", container.created);
+    }
+    for network in &observed.networks {
+        census.count(network.labels.get(labels::REF), "network", network.created);
+    }
+    for volume in &observed.volumes {
+        census.count(volume.labels.get(labels::REF), "volume", volume.created);
+    }
+    for (project, since) in files.projects().await? {
+        census.add(project, "folder", Some(since));
+    }
+    Ok(census.0.into_values().collect())
+}
+
+#[derive(Debug, Default)]
+struct Census(BTreeMap<ProjectRef, Holding>);
+
+impl Census {
+    fn count(&mut self, label: Option<&String>, kind: &str, created: Option<OffsetDateTime>) {
+        if let Some(project) = label.and_then(|label| label.parse().ok()) {
+            self.add(project, kind, created);
+        }
+    }
+
+    fn add(&mut self, project: ProjectRef, kind: &str, created: Option<OffsetDateTime>) {
+        // What does not tell its age was not there a moment ago, as far as anybody knows.
+        let created = created.unwrap_or_else(OffsetDateTime::now_utc);
+        let holding = self.0.entry(project).or_insert_with(|| Holding {
+            project,
+            resources: BTreeMap::new(),
+            oldest: created,
+        });
+        *holding.resources.entry(kind.to_owned()).or_default() += 1;
+        holding.oldest = holding.oldest.min(created);
+    }
+}

@@ -1,0 +1,167 @@
+//! One project on one engine: what each call of the contract comes to.
+
+use std::path::PathBuf;
+
+use freehold_core::{
+    Context, Error, Health, Kind, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime, Scope, Wish,
+};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::{
+    apply::{Apply, Purpose},
+    connection, drift,
+    engine::at,
+    files::Files,
+    graph::Graph,
+    health, logs,
+    observed::Observed,
+    ports,
+    stack::Stack,
+    stop::{self, Then},
+    watch::Watch,
+};
+
+/// A project, its plan, and what is needed to work on it.
+#[derive(Debug)]
+pub(crate) struct Project<'a> {
+    pub(crate) watch: &'a Watch,
+    pub(crate) files: &'a Files,
+    pub(crate) starts: &'a Semaphore,
+    pub(crate) public_host: &'a str,
+    pub(crate) ctx: &'a Context,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) redactor: Redactor,
+    pub(crate) stack: &'a Stack,
+    /// Where the stack is kept.
+    pub(crate) kept: PathBuf,
+    pub(crate) graph: Graph,
+}
+
+impl Project<'_> {
+    /// Brings it up; see [`Apply`].
+    pub(crate) async fn bring_up(&mut self, purpose: Purpose) -> Result<Outcome> {
+        let began = tokio::time::Instant::now();
+        let observed = self.observe().await?;
+        if self.watch.prober.is_direct() {
+            ports::refuse_taken(&self.graph, &observed).await?;
+        }
+        if purpose != Purpose::First && !self.files.has_project(&self.runtime.project).await? {
+            let folder = self.files.project(&self.runtime.project);
+            let message = format!(
+                "find folder {}: the project's files are gone, and they are never made anew; bring the folder back, or \
+                 destroy the project",
+                folder.display()
+            );
+            return Err(Error::new(Kind::NotFound, message));
+        }
+        self.ctx.step("place files", "").await?;
+        let placed = self.files.place(&self.runtime.project, &self.kept, &self.graph).await;
+        placed.map_err(|error| at("place files", "", error))?;
+        let apply = Apply {
+            ctx: self.ctx,
+            watch: self.watch,
+            files: self.files,
+            starts: self.starts,
+            redactor: &self.redactor,
+            hash_key: &self.runtime.hash_key,
+            first_run: &self.runtime.first_run,
+            purpose,
+        };
+        apply.run(&mut self.graph).await?;
+        let connection = connection::connection(
+            self.watch,
+            self.ctx,
+            &self.graph,
+            self.stack.spec(),
+            self.runtime,
+            self.public_host,
+        )
+        .await?;
+        let report = Report { duration_ms: milliseconds(began.elapsed()), ..Report::default() };
+        Ok(Outcome { connection: Some(connection), report })
+    }
+
+    /// Stops its containers, those that others wait for last, and takes containers and networks away.
+    pub(crate) async fn pause(&self) -> Result<Outcome> {
+        let began = tokio::time::Instant::now();
+        let observed = self.observe().await?;
+        let all: Vec<_> = observed.containers.iter().map(|container| (container, Then::Remove)).collect();
+        stop::stop(self.watch, self.ctx, &self.graph, &all).await?;
+        for network in &observed.networks {
+            self.ctx.step("remove network", "").await?;
+            let removed = self.watch.engine.remove_network(self.ctx, network).await;
+            removed.map_err(|error| at("remove network", "", error))?;
+        }
+        let report = Report { duration_ms: milliseconds(began.elapsed()), ..Report::default() };
+        Ok(Outcome { connection: None, report })
+    }
+
+    /// Stops the services in `scope` and brings all up again. A job in it runs again, as it does for `docker compose up`;
+    /// a job outside of it that was done stays done.
+    pub(crate) async fn restart(&mut self, scope: &Scope) -> Result<Outcome> {
+        if let Scope::Services(services) = scope {
+            for service in services {
+                self.running_service(service.as_str())?;
+            }
+        }
+        let observed = self.observe().await?;
+        let in_scope = |service: &str| match scope {
+            Scope::All => true,
+            Scope::Services(services) => services.iter().any(|wanted| wanted.as_str() == service),
+        };
+        let is_job = |service: &str| self.graph.container(service).is_some_and(|node| node.job);
+        let stopped: Vec<_> = observed
+            .containers
+            .iter()
+            .filter(|container| in_scope(container.service()))
+            .map(|container| (container, if is_job(container.service()) { Then::Remove } else { Then::Keep }))
+            .collect();
+        stop::stop(self.watch, self.ctx, &self.graph, &stopped).await?;
+        self.bring_up(Purpose::Again).await
+    }
+
+    /// What would have to be done for it to be as wished.
+    pub(crate) async fn plan(&self, wish: Wish) -> Result<Plan> {
+        drift::plan(&self.watch.engine, self.files, self.ctx, &self.graph, &self.kept, wish).await
+    }
+
+    /// How it is.
+    pub(crate) async fn health(&self) -> Result<Health> {
+        health::health(self.watch, self.ctx, &self.graph, &self.redactor).await
+    }
+
+    /// What its services print.
+    pub(crate) async fn logs(&self, request: &LogRequest) -> Result<mpsc::Receiver<Result<LogLine>>> {
+        for service in &request.services {
+            self.running_service(service.as_str())?;
+        }
+        let observed = self.observe().await?;
+        let wanted = self.graph.containers.iter().filter(|node| {
+            request.services.is_empty() || request.services.contains(&node.service)
+        });
+        let containers = wanted
+            .filter_map(|node| {
+                let container = observed.container(node.service.as_str())?;
+                Some((node.service.clone(), container.id.clone()))
+            })
+            .collect();
+        Ok(logs::read(&self.watch.engine, containers, request, &self.redactor))
+    }
+
+    async fn observe(&self) -> Result<Observed> {
+        Observed::of(&self.watch.engine, self.ctx, Some(&self.runtime.project)).await
+    }
+
+    /// Fails if the stack has no such service, or this project excludes it.
+    fn running_service(&self, service: &str) -> Result<()> {
+        self.stack.spec().known_service("service", service)?;
+        match self.graph.container(service) {
+            Some(_) => Ok(()),
+            None => Err(Error::invalid("service", format_args!("{service} is excluded from this project"))),
+        }
+    }
+}
+
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
