@@ -12,9 +12,9 @@ use std::{
 
 use async_trait::async_trait;
 use freehold_core::{
-    Action, Address, Connection, Context, Description, Destroyer, Detail, Endpoint, Error, Health, Holding, Keyring,
-    LogLine, LogRequest, Outcome, Plan, PlannedChange, ProjectRef, Provisioner, Report, Result, Runtime, Scope,
-    ServiceHealth, ServiceState, Status, Wish,
+    Action, Address, Connection, Context, Description, Destroyer, Detail, Endpoint, Error, Health, Holding,
+    Keyring, LogLine, LogRequest, Outcome, Plan, PlannedChange, ProjectRef, Provisioner, Report, Result,
+    Runtime, Scope, ServiceHealth, ServiceState, Status, Wish,
     control_plane::{ControlPlane, CreateProject, TargetSettings},
     memory::MemoryStore,
     seal::SealKey,
@@ -167,7 +167,12 @@ impl Provisioner for KeyValueServers {
         Ok(Health { services: vec![service] })
     }
 
-    async fn logs(&self, _: &Context, _: &Runtime, _: &LogRequest) -> Result<mpsc::Receiver<Result<LogLine>>> {
+    async fn logs(
+        &self,
+        _: &Context,
+        _: &Runtime,
+        _: &LogRequest,
+    ) -> Result<mpsc::Receiver<Result<LogLine>>> {
         // The server prints nothing: a channel that is closed at once.
         Ok(mpsc::channel(1).1)
     }
@@ -238,7 +243,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .build()
         .await?;
 
-    let demo = control.create(CreateProject::new("acme".parse()?, "demo".parse()?), None).await?.project.reference;
+    let demo =
+        control.create(CreateProject::new("acme".parse()?, "demo".parse()?), None).await?.project.reference;
     let project = control.wait(&demo, &[Status::ActiveHealthy], PATIENCE).await?;
     let address = project.connection.and_then(|connection| connection.api).ok_or("no address")?.public;
     println!("demo is {} at {address}", project.status);
