@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use freehold_core::{ProjectRef, SecretString, ServiceName, stack::Protocol};
 use ipnet::Ipv4Net;
+use serde::Serialize;
 
 /// Everything that one project has on an engine while it runs. Its `Debug` shows no value of an environment.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ pub(crate) struct ContainerNode {
 }
 
 /// Settings that go to the engine as they stand.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Extras {
     /// `host:address` lines of its hosts file.
     pub(crate) extra_hosts: Vec<String>,
@@ -122,7 +123,7 @@ pub(crate) struct Extras {
 }
 
 /// What the engine does when a container ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) enum Restart {
     /// Nothing.
     #[default]
@@ -136,7 +137,7 @@ pub(crate) enum Restart {
 }
 
 /// A health check as Compose and the engine understand it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct HealthCheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", "…"]`.
     pub(crate) test: Vec<String>,
@@ -151,7 +152,7 @@ pub(crate) struct HealthCheck {
 }
 
 /// Something mounted into a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Mount {
     /// What.
     pub(crate) source: MountSource,
@@ -162,7 +163,7 @@ pub(crate) struct Mount {
 }
 
 /// What is mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum MountSource {
     /// A file or folder of the stack, by its path in the stack's folder. The project has a copy of its own.
     Folder(PathBuf),
@@ -175,7 +176,7 @@ pub(crate) enum MountSource {
 }
 
 /// A container port that is reachable from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct PublishedPort {
     /// The port inside.
     pub(crate) container_port: u16,
@@ -188,7 +189,7 @@ pub(crate) struct PublishedPort {
 }
 
 /// A container's place in a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Attachment {
     /// The network's name on the engine.
     pub(crate) network: String,
