@@ -26,6 +26,7 @@ pub struct ShellBackend {
     pub(crate) folder: DataFolder,
     /// The stack as it is now; projects made with an earlier one go on with that.
     pub(crate) stack: Stack,
+    engine: String,
     machine: String,
 }
 
@@ -43,8 +44,8 @@ impl ShellBackend {
             None => shipped::postgres(),
         };
         let stack = kept::keep(&files, &folder.stacks())?;
-        let machine = engine::machine(&folder)?;
-        Ok(Self { config, folder, stack, machine })
+        let (engine, machine) = (engine::identity(&folder)?, engine::machine()?);
+        Ok(Self { config, folder, stack, engine, machine })
     }
 
     /// The stack that a project was made with.
@@ -98,7 +99,7 @@ impl Provisioner for ShellBackend {
             .await
             .map_err(|error| error.during("describe"))?;
         Ok(Description {
-            engine: format!("{}:{}", self.machine, self.folder.path().display()),
+            engine: self.engine.clone(),
             machine: self.machine.clone(),
             capabilities: self.stack.capabilities.clone(),
             stacks: vec![self.stack.spec.clone()],

@@ -1,4 +1,4 @@
-//! Which machine this is.
+//! Which machine this is, and which of its data folders.
 
 use std::{fs, path::Path};
 
@@ -9,15 +9,24 @@ use crate::{
     folder::{DataFolder, write_whole},
 };
 
-/// The machine's identity: a hash of `/etc/machine-id`, which must not be shown as it is (machine-id(5)); where there is
-/// none, as in many containers, of an id made once and kept in the data folder.
-pub(crate) fn machine(folder: &DataFolder) -> Result<String, Failure> {
+/// The machine whose ports the projects use: its host name, which is what a Docker Engine calls its machine as well, so
+/// that targets of both kinds on one machine share its ports.
+pub(crate) fn machine() -> Result<String, Failure> {
+    let source = Path::new("/proc/sys/kernel/hostname");
+    let name = fs::read_to_string(source).map_err(Failure::touch("read", source))?;
+    Ok(name.trim().to_owned())
+}
+
+/// What the target is bound to: this machine and this data folder. The machine is named by a hash of `/etc/machine-id`,
+/// which must not be shown as it is (machine-id(5)); where there is none, as in many containers, of an id that is made
+/// once and kept in the data folder.
+pub(crate) fn identity(folder: &DataFolder) -> Result<String, Failure> {
     let id = match read(Path::new("/etc/machine-id")) {
         Some(id) => id,
         None => made(&folder.path().join("machine-id"))?,
     };
-    let hash = Sha256::digest(format!("freehold-shell machine {id}"));
-    Ok(format!("{hash:x}")[..32].to_owned())
+    let hash = format!("{:x}", Sha256::digest(format!("freehold-shell machine {id}")));
+    Ok(format!("{}:{}", &hash[..32], folder.path().display()))
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -81,7 +81,8 @@ impl DataFolder {
             .prefix(&prefix)
             .tempdir_in(self.tmp())
             .map_err(Failure::touch("make a folder in", self.tmp()))?;
-        make_passable(folder.path())?;
+        let passable = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(folder.path(), passable).map_err(Failure::touch("open", folder.path()))?;
         Ok(folder)
     }
 

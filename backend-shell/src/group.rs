@@ -5,7 +5,11 @@ use std::{fs, io, path::Path};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Failure, folder::write_whole};
+use crate::{
+    error::Failure,
+    folder::write_whole,
+    lock::{LOCK_FD, LOCK_VARIABLE},
+};
 
 /// A process group that a hook leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,19 +52,47 @@ impl Group {
     pub(crate) fn recorded(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
+
+    /// The group of a hook that holds the lock on `folder` as it was given it: for one whose host was killed before it
+    /// could record anything.
+    pub(crate) fn holding(folder: &Path) -> Option<Self> {
+        fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path()).find_map(|process| {
+            let lock = fs::read_link(process.join(format!("fd/{LOCK_FD}"))).ok()?;
+            let environment = fs::read(process.join("environ")).ok()?;
+            let told = format!("{LOCK_VARIABLE}={LOCK_FD}");
+            // A host may have the lock under the same number, but nobody told it so.
+            let is_hook = environment.split(|byte| *byte == 0).any(|variable| variable == told.as_bytes());
+            let id = stat(&process).ok()??.group;
+            (lock == folder && is_hook).then_some(())?;
+            Some(Self { id, started: started(id).ok()?.unwrap_or_default(), epoch: 0 })
+        })
+    }
+}
+
+/// What is looked at of a process's `stat`.
+struct Stat {
+    group: i32,
+    started: u64,
 }
 
 /// When a process began; `None` if there is none of that id.
 fn started(id: i32) -> io::Result<Option<u64>> {
-    let stat = match fs::read_to_string(format!("/proc/{id}/stat")) {
+    Ok(stat(&Path::new("/proc").join(id.to_string()))?.map(|stat| stat.started))
+}
+
+fn stat(process: &Path) -> io::Result<Option<Stat>> {
+    let stat = match fs::read_to_string(process.join("stat")) {
         Ok(stat) => stat,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     // The second field is the program's name in parentheses, and may hold spaces and parentheses itself.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let field = rest.split_whitespace().nth(19).and_then(|field| field.parse().ok());
-    field.map(Some).ok_or_else(|| io::Error::other("unexpected form of stat"))
+    let rest: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let field = |number: usize| rest.get(number - 3).copied();
+    let parsed =
+        field(5).and_then(|group| group.parse().ok()).zip(field(22).and_then(|ticks| ticks.parse().ok()));
+    let (group, started) = parsed.ok_or_else(|| io::Error::other("unexpected form of stat"))?;
+    Ok(Some(Stat { group, started }))
 }
 
 /// Kills a group when it is dropped: what a hook left running in its group does not outlive the call.

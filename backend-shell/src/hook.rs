@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     pin::pin,
     process::{ExitStatus, Stdio},
@@ -23,12 +24,10 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Ending, Failure},
     group::{Group, KillOnDrop},
-    lock::{GRACE, ProjectLock},
+    lock::{GRACE, LOCK_FD, LOCK_VARIABLE, ProjectLock},
     output::Output,
 };
 
-/// The number of the descriptor that a hook inherits the lock as.
-const LOCK_FD: i32 = 9;
 /// How long output is waited for once a hook has ended: a daemon of its may have kept the pipe.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether the lease still holds while a hook runs.
@@ -148,7 +147,13 @@ impl Invocation<'_> {
     /// Starts the hook with its standard output and error on pipes.
     pub(crate) async fn start(mut self, ctx: &Context) -> Result<Running> {
         let output = self.tmp.path().join("output");
-        fs::write(&output, "").map_err(Failure::touch("make", &output))?;
+        let mut options = fs::OpenOptions::new();
+        options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&output)
+            .map_err(Failure::touch("make", &output))?;
         let seconds = (ctx.remaining().saturating_sub(GRACE)).as_secs().max(1);
         self.variables.insert("FREEHOLD_TIMEOUT", seconds.to_string());
         self.variables.insert("FREEHOLD_OUTPUT", output.display().to_string());
@@ -203,7 +208,7 @@ impl Invocation<'_> {
             // Descriptors are closed in what is started unless mapped: no other child ever gets the lock.
             let mapping = FdMapping { parent_fd: lock.share()?, child_fd: LOCK_FD };
             command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-            command.env("FREEHOLD_LOCK_FD", LOCK_FD.to_string());
+            command.env(LOCK_VARIABLE, LOCK_FD.to_string());
         }
         Ok(command)
     }

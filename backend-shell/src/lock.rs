@@ -17,6 +17,9 @@ use tokio::time::Instant;
 
 use crate::{error::Failure, folder::ProjectFolder, group::Group};
 
+/// The number of the descriptor that a hook inherits the lock as, and the variable that tells it.
+pub(crate) const LOCK_FD: i32 = 9;
+pub(crate) const LOCK_VARIABLE: &str = "FREEHOLD_LOCK_FD";
 /// How long a hook may take to end once it was told to.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How long the processes of a killed group may take to be gone.
@@ -46,7 +49,8 @@ impl ProjectLock {
                 let _ = fs::remove_file(folder.group());
                 return Ok(Self { folder, file });
             }
-            match (Group::recorded(&folder.group()), told) {
+            let holder = Group::recorded(&folder.group()).or_else(|| Group::holding(folder.path()));
+            match (holder, told) {
                 (Some(group), None) => {
                     tracing::info!(folder = %folder.path().display(), ?group, "ending the hook of another call");
                     group.signal(Signal::TERM);

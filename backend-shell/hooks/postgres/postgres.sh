@@ -85,9 +85,11 @@ make_tenant() {
         fail 70 "add the system user $tenant"
 }
 
-# Those who still linger were killed, so that the only process that `userdel` may object to is a corpse.
+# The user's id is given to the next one, so nothing of its may stay where everybody can write. Those who still linger
+# were killed, so that the only process that `userdel` may object to is a corpse.
 remove_tenant() {
     if [ "$uid" != 0 ] || ! tenant_exists; then return; fi
+    as_tenant find /tmp /var/tmp /dev/shm -xdev -user "$tenant" -delete 2>/dev/null || true
     flock /run/freehold-users.lock userdel --force "$tenant" || fail 70 "remove the system user $tenant"
 }
 
@@ -178,7 +180,8 @@ check_port() {
 start_server() {
     if ! server_pid >/dev/null; then
         kill_tenant
-        as_tenant rm -f "$data/postmaster.pid"
+        # With nobody left, what names a server names a dead one, or a stranger who was given its process id.
+        as_tenant rm -f "$data/postmaster.pid" "$run/.s.PGSQL.$port" "$run/.s.PGSQL.$port.lock"
         check_port
         configure_server
         # What is on the command line no ALTER SYSTEM of the tenant's can change. The server outlives the hook, so it

@@ -1,4 +1,5 @@
 //! The shell backend on real processes and a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod hooks;
 mod isolation;

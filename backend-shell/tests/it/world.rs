@@ -64,7 +64,7 @@ impl World {
     }
 
     async fn open(folder: TempDir, config: Config) -> Self {
-        // Tests' folders are private, and system users of projects have to get through.
+        // System users of projects have to get through, whatever the umask is.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let data = config.data.clone();
         let backend = ShellBackend::open(config).unwrap();
