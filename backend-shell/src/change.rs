@@ -51,7 +51,8 @@ impl ShellBackend {
         named: &[ServiceName],
     ) -> Result<Outcome> {
         let stack = self.stack_of(&runtime.digest)?;
-        let services = stack.services(named)?;
+        let mut services = stack.services(named)?;
+        services.retain(|service| named.contains(service) || !runtime.excluded.contains(service));
         let folder = self.folder.project(&runtime.project);
         if folder.record().is_none() {
             let problem =
