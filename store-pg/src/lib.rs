@@ -12,12 +12,15 @@
 //! ```
 //!
 //! A service that has a database of its own hands its pool over ([`PgStore::from_pool`]) and commits a project together
-//! with its own rows ([`PgStore::commit_in`]).
+//! with its own rows ([`PgStore::commit_in`]). With the feature `embedded`, `EmbeddedServer` runs a server for the store
+//! where there is none.
 
 mod allocate;
 mod claim;
 mod commit;
 mod config;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error;
 mod facts;
 mod lease;
@@ -33,4 +36,6 @@ mod settle;
 mod store;
 mod transaction;
 
+#[cfg(feature = "embedded")]
+pub use crate::embedded::{Binaries, EmbeddedConfig, EmbeddedServer};
 pub use crate::{config::Config, store::PgStore};

@@ -4,6 +4,8 @@
 mod allocation;
 mod claims;
 mod commits;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod events;
 mod fixture;
 mod leases;
