@@ -20,17 +20,17 @@ pub(crate) mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::{
+    at::At,
+    problem::{Problem, Result},
+    yaml::Node,
+};
 pub(crate) use self::{
     environment::EnvFile,
     mounts::{ServiceMount, Source},
     networks::{DEFAULT_NETWORK, Network},
     ports::Port,
     service::{Dependency, Service},
-};
-use self::{
-    at::At,
-    problem::{Problem, Result},
-    yaml::Node,
 };
 
 /// A Compose file.
@@ -92,14 +92,18 @@ impl ComposeFile {
                 if let Source::Named(volume) = &mount.source
                     && !self.volumes.contains(volume)
                 {
-                    let message =
-                        format!("the volume {volume} is not declared: add it under volumes, or write ./{volume} for a folder");
+                    let message = format!(
+                        "the volume {volume} is not declared: add it under volumes, or write ./{volume} for a folder"
+                    );
                     return Err(problem("volumes", message));
                 }
             }
             for (network, _) in &service.networks {
                 if !self.networks.contains_key(network) {
-                    return Err(problem("networks", format!("the network {network} is not declared: add it under networks")));
+                    return Err(problem(
+                        "networks",
+                        format!("the network {network} is not declared: add it under networks"),
+                    ));
                 }
             }
             for dependency in &service.depends_on {

@@ -1,7 +1,7 @@
 //! What a project is on an engine: networks, volumes and containers, and what each container waits for. The plan makes
 //! it, apply walks it, drift compares it with what is there. It names no type of the engine's client.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use freehold_core::{ProjectRef, SecretString, ServiceName, stack::Protocol};
 use ipnet::Ipv4Net;
@@ -48,8 +48,8 @@ pub(crate) struct VolumeNode {
     pub(crate) data: bool,
 }
 
-/// One container.
-#[derive(Clone, Debug)]
+/// One container. Variables may put a secret into any of its settings, so its `Debug` shows what it is and none of them.
+#[derive(Clone)]
 pub(crate) struct ContainerNode {
     /// The service that it runs.
     pub(crate) service: ServiceName,
@@ -263,6 +263,17 @@ impl ContainerNode {
     }
 }
 
+impl fmt::Debug for ContainerNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContainerNode")
+            .field("service", &self.service)
+            .field("name", &self.name)
+            .field("config_hash", &self.config_hash)
+            .field("gates", &self.gates)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Graph {
     /// The container of a service.
     pub(crate) fn container(&self, service: &str) -> Option<&ContainerNode> {
@@ -272,7 +283,9 @@ impl Graph {
     /// The containers that mount a volume.
     pub(crate) fn users_of(&self, volume: &str) -> impl Iterator<Item = &ContainerNode> {
         self.containers.iter().filter(move |node| {
-            node.mounts.iter().any(|mount| matches!(&mount.source, MountSource::Volume(name) if name == volume))
+            node.mounts
+                .iter()
+                .any(|mount| matches!(&mount.source, MountSource::Volume(name) if name == volume))
         })
     }
 }

@@ -68,7 +68,9 @@ impl<'a> At<'a> {
 
     /// The text of a scalar that says something.
     pub(crate) fn filled(&self) -> Result<&'a str> {
-        Some(self.text()?).filter(|text| !text.is_empty()).ok_or_else(|| self.bad("a value that is not empty"))
+        Some(self.text()?)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.bad("a value that is not empty"))
     }
 
     /// A scalar, read by `read`; `right` says what is allowed.
@@ -139,7 +141,9 @@ impl<'a> At<'a> {
             "extends" | "include" => "write everything into this file; anchors and << save repetitions",
             "external" => "a project touches nothing outside itself",
             "ipam" | "ipv4_address" | "ipv6_address" => "addresses come from Freehold's own pool",
-            "network_mode" | "links" | "external_links" => "services of a project find each other by their names",
+            "network_mode" | "links" | "external_links" => {
+                "services of a project find each other by their names"
+            }
             "secrets" | "configs" => "mount a file of the stack's folder, or use environment",
             "privileged" | "devices" | "pid" | "ipc" | "cgroup" => "a project stays apart from its machine",
             _ => "take it away, or name it x-… if another tool reads it",

@@ -134,7 +134,8 @@ impl<'a> Rest<'a> {
         let name = self.advance(end).trim_end();
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']');
         if name.is_empty() || !name.bytes().all(legal) {
-            let message = "no assignment: write NAME=value, NAME made of letters, digits, '_', '.', '-', '[' and ']'";
+            let message =
+                "no assignment: write NAME=value, NAME made of letters, digits, '_', '.', '-', '[' and ']'";
             return Err(Problem::on_line(self.file, line, message));
         }
         let value = if self.text.is_empty() || self.text.starts_with('\n') {
@@ -157,7 +158,11 @@ impl<'a> Rest<'a> {
                 let inside = self.advance(end);
                 self.advance(1);
                 self.end_of_quoted()?;
-                Ok(if quote == '"' { Written::Template(unescape(inside)) } else { Written::Literal(inside.to_owned()) })
+                Ok(if quote == '"' {
+                    Written::Template(unescape(inside))
+                } else {
+                    Written::Literal(inside.to_owned())
+                })
             }
             _ => {
                 let end = self.text.find('\n').unwrap_or(self.text.len());
@@ -177,7 +182,9 @@ impl<'a> Rest<'a> {
         let end = self.text.find('\n').unwrap_or(self.text.len());
         let tail = self.text[..end].trim();
         if !tail.is_empty() && !tail.starts_with('#') {
-            return Err(self.problem("something stands behind the closing quote: a quote inside is written \\\""));
+            return Err(
+                self.problem("something stands behind the closing quote: a quote inside is written \\\"")
+            );
         }
         self.advance(end);
         Ok(())
@@ -271,7 +278,8 @@ mod tests {
     #[test]
     fn a_name_alone_takes_its_value_from_outside() {
         let file = DotEnv::parse(".env", "A\nB=inside").unwrap();
-        let outside = BTreeMap::from([("A".to_owned(), "out".to_owned()), ("B".to_owned(), "out".to_owned())]);
+        let outside =
+            BTreeMap::from([("A".to_owned(), "out".to_owned()), ("B".to_owned(), "out".to_owned())]);
         let values = file.evaluate(&outside, Precedence::File).unwrap();
         assert_eq!((values["A"].as_str(), values["B"].as_str()), ("out", "inside"));
         assert_eq!(file.evaluate(&outside, Precedence::Outside).unwrap()["B"], "out");
@@ -287,7 +295,9 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named_and_its_value_is_not_shown() {
-        for (text, line) in [("A=1\nhunter2 x\n", 2), ("\nA=\"hunter2", 2), ("A='x' hunter2", 1), ("A=hunter2$", 1)] {
+        for (text, line) in
+            [("A=1\nhunter2 x\n", 2), ("\nA=\"hunter2", 2), ("A='x' hunter2", 1), ("A=hunter2$", 1)]
+        {
             let message = read(text).unwrap_err().to_string();
             assert!(message.starts_with(&format!(".env:{line}: ")), "{message}");
             assert!(!message.contains("hunter2"), "{message}");

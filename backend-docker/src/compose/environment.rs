@@ -40,8 +40,12 @@ pub(crate) fn read(at: &At<'_>) -> Result<BTreeMap<String, Option<String>>> {
 /// `labels`: a mapping or a list of `name=value`.
 pub(crate) fn read_labels(at: &At<'_>) -> Result<BTreeMap<String, String>> {
     let labels = read(at)?;
-    if let Some(name) = labels.keys().find(|name| ["freehold.", "com.docker."].iter().any(|ours| name.starts_with(ours))) {
-        return Err(at.problem(format!("the label {name} is reserved: choose a name outside freehold. and com.docker.")));
+    if let Some(name) =
+        labels.keys().find(|name| ["freehold.", "com.docker."].iter().any(|ours| name.starts_with(ours)))
+    {
+        return Err(at.problem(format!(
+            "the label {name} is reserved: choose a name outside freehold. and com.docker."
+        )));
     }
     Ok(labels.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
 }

@@ -39,8 +39,7 @@ fn interpolate_node(file: &str, node: &Node, key: &str, lookup: Lookup<'_>) -> R
         }
         Value::Map(entries) => {
             let entries = entries.iter().map(|entry| {
-                let path =
-                    if key.is_empty() { entry.key.clone() } else { format!("{key}.{}", entry.key) };
+                let path = if key.is_empty() { entry.key.clone() } else { format!("{key}.{}", entry.key) };
                 let node = interpolate_node(file, &entry.node, &path, lookup)?;
                 Ok(Entry { key: entry.key.clone(), line: entry.line, node })
             });
@@ -71,8 +70,7 @@ fn expand(template: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, St
             result.push('$');
             after
         } else if let Some(inside) = after.strip_prefix('{') {
-            let end = closing_brace(inside)
-                .ok_or_else(|| format!("\"${{{inside}\" has no closing brace"))?;
+            let end = closing_brace(inside).ok_or_else(|| format!("\"${{{inside}\" has no closing brace"))?;
             result.push_str(&braced(&inside[..end], lookup, depth)?);
             &inside[end + 1..]
         } else {
@@ -89,9 +87,30 @@ fn expand(template: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, St
     Ok(result)
 }
 
+/// The variables that a template reads, those of words too.
+pub(crate) fn variables_of(template: &str) -> impl Iterator<Item = &str> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        loop {
+            let (_, after) = rest.split_once('$')?;
+            if let Some(after) = after.strip_prefix('$') {
+                rest = after;
+                continue;
+            }
+            let (name, after) = split_name(after.strip_prefix('{').unwrap_or(after));
+            rest = after;
+            if !name.is_empty() {
+                return Some(name);
+            }
+        }
+    })
+}
+
 /// What stands between the braces of `${…}`.
 fn braced(inside: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, String> {
-    let wrong = || format!("\"${{{inside}}}\" is no variable: write NAME, or NAME with :-, -, :?, ?, :+ or + and a word");
+    let wrong = || {
+        format!("\"${{{inside}}}\" is no variable: write NAME, or NAME with :-, -, :?, ?, :+ or + and a word")
+    };
     let (name, operator) = split_name(inside);
     if name.is_empty() {
         return Err(wrong());
@@ -198,8 +217,17 @@ mod tests {
 
     #[test]
     fn a_required_variable_says_why_it_is_needed() {
-        assert_eq!(with("${UNSET:?set it in .env}").unwrap_err(), "the variable UNSET is not set: set it in .env");
+        assert_eq!(
+            with("${UNSET:?set it in .env}").unwrap_err(),
+            "the variable UNSET is not set: set it in .env"
+        );
         assert_eq!(with("${EMPTY:?}").unwrap_err(), "the variable EMPTY is not set: the stack requires it");
+    }
+
+    #[test]
+    fn the_variables_of_a_template_are_found_wherever_they_stand() {
+        let found: Vec<_> = variables_of("$A ${B:-${C:?$D}} $$E ${F").collect();
+        assert_eq!(found, ["A", "B", "C", "D", "F"]);
     }
 
     #[test]
@@ -209,7 +237,9 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_named() {
-        for template in ["$", "a $ b", "$1", "${}", "${1}", "${SET", "${SET!x}", "${SET:x}", "${SET:-${UNSET}"] {
+        for template in
+            ["$", "a $ b", "$1", "${}", "${1}", "${SET", "${SET!x}", "${SET:x}", "${SET:-${UNSET}"]
+        {
             assert!(with(template).is_err(), "{template}");
         }
         assert!(with("costs 5$.").unwrap_err().contains("\"$.\" names no variable"));

@@ -63,7 +63,9 @@ fn short(at: &At<'_>) -> Result<ServiceMount> {
             "ro" => read_only = true,
             // Labels for SELinux, and what Docker Desktop once made of consistency: neither changes anything here.
             "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
-            _ => return Err(at.problem(format!("the option {option:?} is not supported: ro, rw, z and Z are"))),
+            _ => {
+                return Err(at.problem(format!("the option {option:?} is not supported: ro, rw, z and Z are")));
+            }
         }
     }
     Ok(ServiceMount { source, target: target.to_owned(), read_only })
@@ -80,7 +82,8 @@ fn long(at: &At<'_>) -> Result<ServiceMount> {
             }
             "source" => source = Some(at.filled()?),
             "target" => {
-                target = Some(at.read("an absolute path", |text| text.starts_with('/').then(|| text.to_owned()))?);
+                target =
+                    Some(at.read("an absolute path", |text| text.starts_with('/').then(|| text.to_owned()))?);
             }
             "read_only" => read_only = at.flag()?,
             "consistency" => drop(at.text()?),
@@ -109,5 +112,9 @@ fn long(at: &At<'_>) -> Result<ServiceMount> {
 }
 
 fn source(text: &str) -> Source {
-    if text.starts_with(['.', '/', '~']) { Source::Path(text.to_owned()) } else { Source::Named(text.to_owned()) }
+    if text.starts_with(['.', '/', '~']) {
+        Source::Path(text.to_owned())
+    } else {
+        Source::Named(text.to_owned())
+    }
 }

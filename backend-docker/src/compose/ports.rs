@@ -66,7 +66,8 @@ fn long(at: &At<'_>) -> Result<Vec<Port>> {
             _ => at.unknown()?,
         }
     }
-    let container_port = target.ok_or_else(|| at.problem("the key target is missing: name the container's port"))?;
+    let container_port =
+        target.ok_or_else(|| at.problem("the key target is missing: name the container's port"))?;
     Ok(vec![Port { container_port, protocol }])
 }
 
@@ -100,7 +101,17 @@ mod tests {
 
     #[test]
     fn the_containers_side_of_every_short_form_is_found() {
-        for text in ["80", "8080:80", ":80", "127.0.0.1:8080:80", "127.0.0.1::80", "[::1]:8080:80", "::1:8080:80", "8000-9000:80", "8080:80/tcp"] {
+        for text in [
+            "80",
+            "8080:80",
+            ":80",
+            "127.0.0.1:8080:80",
+            "127.0.0.1::80",
+            "[::1]:8080:80",
+            "::1:8080:80",
+            "8000-9000:80",
+            "8080:80/tcp",
+        ] {
             assert_eq!(ports(text), Some(vec![(80, Protocol::Tcp)]), "{text}");
         }
         assert_eq!(ports("443:443/udp"), Some(vec![(443, Protocol::Udp)]));

@@ -62,7 +62,14 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_the_specification() {
-        for (text, milliseconds) in [("10ms", 10), ("40s", 40_000), ("1m30s", 90_000), ("1h5m30s20ms", 3_930_020), ("1.5s", 1500), ("0", 0)] {
+        for (text, milliseconds) in [
+            ("10ms", 10),
+            ("40s", 40_000),
+            ("1m30s", 90_000),
+            ("1h5m30s20ms", 3_930_020),
+            ("1.5s", 1500),
+            ("0", 0),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
         }
         for text in ["", "10", "s", "5 s", "-1s", "1d", "1s2", "1..s"] {
@@ -72,7 +79,14 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_specification() {
-        for (text, size) in [("2b", 2), ("1024kb", 1 << 20), ("300m", 300 << 20), ("1gb", 1 << 30), ("1.5G", 3 << 29), ("64", 64)] {
+        for (text, size) in [
+            ("2b", 2),
+            ("1024kb", 1 << 20),
+            ("300m", 300 << 20),
+            ("1gb", 1 << 30),
+            ("1.5G", 3 << 29),
+            ("64", 64),
+        ] {
             assert_eq!(bytes(text), Some(size), "{text}");
         }
         for text in ["", "m", "-1m", "1t", "1 m"] {

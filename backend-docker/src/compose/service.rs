@@ -112,7 +112,10 @@ impl Service {
             "networks" => self.networks = networks::read_attachments(at)?,
             "depends_on" => self.depends_on = depends_on(at)?,
             "healthcheck" => self.healthcheck = Some(health::read(at)?),
-            "restart" => self.restart = at.read("no, always, unless-stopped, on-failure or on-failure:TIMES", restart)?,
+            "restart" => {
+                self.restart =
+                    at.read("no, always, unless-stopped, on-failure or on-failure:TIMES", restart)?
+            }
             "user" => self.user = text(at)?,
             "working_dir" => self.working_dir = text(at)?,
             "init" => self.init = Some(at.flag()?),
@@ -122,7 +125,11 @@ impl Service {
             "stop_signal" => self.stop_signal = text(at)?,
             "stop_grace_period" => self.stop_grace = Some(at.read(DURATION, duration)?),
             "mem_limit" => self.memory_bytes = Some(at.read(BYTES, bytes)?),
-            "cpus" => self.cpus = Some(at.read("a number of processors above 0", |text| text.parse().ok().filter(|cpus| *cpus > 0.0))?),
+            "cpus" => {
+                self.cpus = Some(at.read("a number of processors above 0", |text| {
+                    text.parse().ok().filter(|cpus| *cpus > 0.0)
+                })?)
+            }
             // All ports are open to the services of a project; nothing follows from saying so.
             "expose" => drop(at.texts()?),
             "shm_size" => self.extras.shm_size = Some(at.read(BYTES, bytes)?),
@@ -151,7 +158,8 @@ fn command(at: &At<'_>) -> Result<Option<Vec<String>>> {
 /// by its own order.
 fn depends_on(at: &At<'_>) -> Result<Vec<Dependency>> {
     const CONDITION: &str = "service_started, service_healthy or service_completed_successfully";
-    let named = |at: &At<'_>, name: &str| ServiceName::new(name).map_err(|error| at.problem(error.to_string()));
+    let named =
+        |at: &At<'_>, name: &str| ServiceName::new(name).map_err(|error| at.problem(error.to_string()));
     if at.is_list() {
         return at
             .items()?
@@ -180,8 +188,8 @@ fn depends_on(at: &At<'_>) -> Result<Vec<Dependency>> {
                 _ => at.unknown()?,
             }
         }
-        let condition =
-            condition.ok_or_else(|| at.problem(format!("the key condition is missing: write {CONDITION}")))?;
+        let condition = condition
+            .ok_or_else(|| at.problem(format!("the key condition is missing: write {CONDITION}")))?;
         dependencies.push(Dependency { service: named(&at, name)?, condition, required });
     }
     Ok(dependencies)

@@ -67,9 +67,13 @@ fn every_key_that_is_promised_is_read() {
             ("RATIO", Some("16.8"))
         ]
     );
-    assert_eq!(db.env_files.iter().map(|file| (file.path.as_str(), file.required)).collect::<Vec<_>>(), [("a.env", true), ("b.env", false)]);
+    assert_eq!(
+        db.env_files.iter().map(|file| (file.path.as_str(), file.required)).collect::<Vec<_>>(),
+        [("a.env", true), ("b.env", false)]
+    );
     assert_eq!(db.ports.iter().map(|port| port.container_port).collect::<Vec<_>>(), [5432, 53]);
-    let mounts: Vec<_> = db.mounts.iter().map(|m| (m.source.clone(), m.target.as_str(), m.read_only)).collect();
+    let mounts: Vec<_> =
+        db.mounts.iter().map(|m| (m.source.clone(), m.target.as_str(), m.read_only)).collect();
     assert_eq!(
         mounts,
         [
@@ -82,9 +86,15 @@ fn every_key_that_is_promised_is_read() {
     );
     assert_eq!(db.networks, [("default".to_owned(), vec!["database".to_owned()])]);
     let check = db.healthcheck.unwrap();
-    assert_eq!((check.test.join(" "), check.interval), ("CMD-SHELL pg_isready".into(), Some(Duration::from_secs(90))));
+    assert_eq!(
+        (check.test.join(" "), check.interval),
+        ("CMD-SHELL pg_isready".into(), Some(Duration::from_secs(90)))
+    );
     assert_eq!((check.retries, check.start_period), (Some(5), Some(Duration::from_millis(500))));
-    assert_eq!((db.restart, db.init, db.stop_grace), (Restart::OnFailure(Some(3)), Some(true), Some(Duration::from_secs(60))));
+    assert_eq!(
+        (db.restart, db.init, db.stop_grace),
+        (Restart::OnFailure(Some(3)), Some(true), Some(Duration::from_secs(60)))
+    );
     assert_eq!((db.memory_bytes, db.cpus), (Some(512 << 20), Some(0.5)));
     assert_eq!((db.labels["a"].as_str(), db.labels["c"].as_str()), ("b", ""));
     assert_eq!((db.container_name.as_deref(), db.hostname.as_deref()), (Some("the-db"), Some("db1")));
@@ -148,26 +158,44 @@ fn an_unknown_key_is_named_with_file_line_and_service_and_the_way_out() {
         ("    healthcheck: {tests: x}", "services.db.healthcheck.tests"),
         ("    depends_on: {db: {condition: service_healthy, when: now}}", "services.db.depends_on.db.when"),
         ("    ports: [{target: 80, publish: 80}]", "services.db.ports[0].publish"),
-        ("    volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}]", "services.db.volumes[0].volume"),
+        (
+            "    volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}]",
+            "services.db.volumes[0].volume",
+        ),
         ("    networks: {default: {ipv4_address: 10.0.0.2}}", "services.db.networks.default.ipv4_address"),
     ] {
         let message = wrong(lines);
         assert!(message.starts_with(&format!("docker-compose.yml:4: {key}: the key ")), "{message}");
     }
     let message = read("services: {db: {image: x}}\nsecrets: {a: {file: b}}\n").unwrap_err().to_string();
-    assert!(message.starts_with("docker-compose.yml:2: secrets: the key secrets is not supported"), "{message}");
+    assert!(
+        message.starts_with("docker-compose.yml:2: secrets: the key secrets is not supported"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_bad_value_is_shown_with_what_is_allowed() {
     for (lines, message) in [
-        ("    restart: sometimes", r#"services.db.restart: "sometimes" is wrong: write no, always, unless-stopped"#),
+        (
+            "    restart: sometimes",
+            r#"services.db.restart: "sometimes" is wrong: write no, always, unless-stopped"#,
+        ),
         ("    ports: ['80:x']", r#"services.db.ports[0]: "80:x" is wrong: write CONTAINER"#),
         ("    volumes: ['./a:b']", r#"services.db.volumes[0]: "./a:b" is wrong: write TARGET"#),
         ("    volumes: ['./a:/b:nocopy']", r#"services.db.volumes[0]: the option "nocopy" is not supported"#),
-        ("    healthcheck: {interval: 10}", r#"services.db.healthcheck.interval: "10" is wrong: write a duration"#),
-        ("    healthcheck: {test: [pg_isready]}", r#"services.db.healthcheck.test: a list is wrong: write ["CMD""#),
-        ("    depends_on: {db: {condition: healthy}}", r#"services.db.depends_on.db.condition: "healthy" is wrong: write service_started"#),
+        (
+            "    healthcheck: {interval: 10}",
+            r#"services.db.healthcheck.interval: "10" is wrong: write a duration"#,
+        ),
+        (
+            "    healthcheck: {test: [pg_isready]}",
+            r#"services.db.healthcheck.test: a list is wrong: write ["CMD""#,
+        ),
+        (
+            "    depends_on: {db: {condition: healthy}}",
+            r#"services.db.depends_on.db.condition: "healthy" is wrong: write service_started"#,
+        ),
         ("    depends_on: {db: }", "services.db.depends_on.db: the key condition is missing"),
         ("    init: maybe", r#"services.db.init: "maybe" is wrong: write true or false"#),
         ("    command: 'a \"b'", "services.db.command: \"a \\\"b\" is wrong: write words"),
@@ -182,17 +210,32 @@ fn a_bad_value_is_shown_with_what_is_allowed() {
 
 #[test]
 fn what_is_referred_to_must_be_there() {
-    assert!(wrong("    volumes: ['other:/x']").contains("services.db.volumes: the volume other is not declared"));
-    assert!(wrong("    networks: [front]").contains("services.db.networks: the network front is not declared"));
+    assert!(
+        wrong("    volumes: ['other:/x']").contains("services.db.volumes: the volume other is not declared")
+    );
+    assert!(
+        wrong("    networks: [front]").contains("services.db.networks: the network front is not declared")
+    );
     assert!(wrong("    depends_on: [web]").contains("services.db.depends_on: there is no service web"));
     assert!(wrong("    depends_on: [db]").contains("services: db waits for db: break the circle"));
     assert!(read("name: x").unwrap_err().to_string().contains("no services"));
-    assert!(read("services:\n  db: {restart: always}").unwrap_err().to_string().contains("services.db: the key image"));
+    assert!(
+        read("services:\n  db: {restart: always}")
+            .unwrap_err()
+            .to_string()
+            .contains("services.db: the key image")
+    );
 }
 
 #[test]
 fn what_a_variable_came_to_is_never_shown() {
-    for lines in ["    restart: $SECRET", "    ports: ['${SECRET}']", "    healthcheck: {interval: '${SECRET}'}", "    volumes: ['${SECRET}:x']", "    labels: {freehold.x: $SECRET}"] {
+    for lines in [
+        "    restart: $SECRET",
+        "    ports: ['${SECRET}']",
+        "    healthcheck: {interval: '${SECRET}'}",
+        "    volumes: ['${SECRET}:x']",
+        "    labels: {freehold.x: $SECRET}",
+    ] {
         assert!(!wrong(lines).contains("hunter2"), "{}", wrong(lines));
     }
     let shown = format!("{:?}", service("    environment: {A: $SECRET}\n    command: $SECRET").unwrap());

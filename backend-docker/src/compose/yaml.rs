@@ -267,10 +267,7 @@ mod tests {
     #[test]
     fn scalars_stay_as_they_are_written() {
         let text = "{a: 52428800, b: 16.8, c: '01', d: no, e: True, f: ~, g: 'null', h: !!str 5}";
-        assert_eq!(
-            parsed(text),
-            r#"{a="52428800" b="16.8" c="01" d="no" e="true" f=null g="null" h="5"}"#
-        );
+        assert_eq!(parsed(text), r#"{a="52428800" b="16.8" c="01" d="no" e="true" f=null g="null" h="5"}"#);
         assert_eq!(parsed("a: >\n  one\n  two\nb: |\n  one\n  two\n"), r#"{a="one two\n" b="one\ntwo\n"}"#);
         assert_eq!(parsed(""), "null");
     }

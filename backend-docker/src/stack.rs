@@ -1,0 +1,314 @@
+//! *Load*: a folder becomes a stack that can be planned, or an error that says what is wrong with it.
+
+mod digest;
+mod variables;
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::ErrorKind,
+    path::{Component, Path, PathBuf},
+};
+
+use freehold_core::{
+    Error, Kind, ProjectRef, Result, Runtime, StackSpec,
+    stack::{PortSpec, SecretSpec, ServiceSpec},
+};
+
+use crate::{
+    compose::{
+        ComposeFile, Source,
+        dotenv::DotEnv,
+        interpolate::interpolate_tree,
+        problem::Problem,
+        yaml::{self, Node},
+    },
+    graph::Surroundings,
+    manifest::{self, Manifest},
+    plan,
+};
+
+/// The names that a Compose file may have; the first that is there is it (Compose specification, chapter 3).
+const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// A stack's folder, read and found to be right.
+pub(crate) struct Stack {
+    spec: StackSpec,
+    manifest: Manifest,
+    compose_file: String,
+    /// The Compose file before its variables are replaced.
+    tree: Node,
+    env: DotEnv,
+    /// The files that services take their environment from.
+    env_files: BTreeMap<PathBuf, DotEnv>,
+    allowed_mounts: Vec<PathBuf>,
+}
+
+/// A path of a stack, without `.` and `..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the stack's folder.
+    Inside(PathBuf),
+    /// Anywhere else on the machine.
+    Outside(PathBuf),
+}
+
+impl Stack {
+    /// Reads the folder and plans a project of it with made-up values, so that whatever is wrong is said now.
+    ///
+    /// # Errors
+    /// `InvalidInput` with file, line and key; `Internal` for a file that cannot be read.
+    pub(crate) fn load(folder: &Path, allowed_mounts: &[PathBuf]) -> Result<Self> {
+        let folder = fs::canonicalize(folder).map_err(|error| unreadable(folder, error))?;
+        let stack = Self::read(&folder, allowed_mounts);
+        stack.map_err(|error| error.with("stack", folder.display()))
+    }
+
+    fn read(folder: &Path, allowed_mounts: &[PathBuf]) -> Result<Self> {
+        let manifest = Manifest::parse(&required(folder, manifest::FILE)?)?;
+        let env = DotEnv::parse(".env", &optional(folder, ".env")?.unwrap_or_default())?;
+        let compose_file = compose_file(folder, &env)?;
+        let tree = yaml::parse(&compose_file, &required(folder, &compose_file)?)?;
+        let spec = StackSpec {
+            name: manifest.name.clone(),
+            digest: String::new(),
+            services: Vec::new(),
+            secrets: Vec::new(),
+            ports: Vec::new(),
+            database: manifest.database.clone().map(Into::into),
+            pooler: manifest.pooler.clone().map(Into::into),
+            gateway: manifest.gateway.clone().map(Into::into),
+            data: manifest.data.iter().map(|data| data.path.clone()).collect(),
+            first_run: manifest.first_run.as_ref().map(|first_run| first_run.service.clone()),
+            subnet: true,
+        };
+        let env_files = BTreeMap::new();
+        let allowed_mounts = allowed_mounts.to_vec();
+        let mut stack = Self { spec, manifest, compose_file, tree, env, env_files, allowed_mounts };
+
+        let compose = stack.compose(&stack.made_up_variables()?)?;
+        stack.describe(&compose)?;
+        stack.read_env_files(folder, &compose)?;
+        stack.spec.digest = digest::of(folder, &stack.files(&compose)?, &stack.spec.data)?;
+        stack.try_plan()?;
+        Ok(stack)
+    }
+
+    /// What the control plane must know.
+    pub(crate) fn spec(&self) -> &StackSpec {
+        &self.spec
+    }
+
+    /// The manifest.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The Compose file's name in the folder.
+    pub(crate) fn compose_file(&self) -> &str {
+        &self.compose_file
+    }
+
+    /// The Compose file with these variables.
+    ///
+    /// # Errors
+    /// `InvalidInput` with file, line and key.
+    pub(crate) fn compose(&self, variables: &BTreeMap<String, String>) -> Result<ComposeFile> {
+        let lookup = |name: &str| variables.get(name).cloned();
+        let tree = interpolate_tree(&self.compose_file, &self.tree, &lookup)?;
+        Ok(ComposeFile::read(&self.compose_file, &tree)?)
+    }
+
+    /// A file that services take their environment from.
+    pub(crate) fn env_file(&self, path: &str) -> Option<&DotEnv> {
+        match place(path) {
+            Place::Inside(path) => self.env_files.get(&path),
+            Place::Outside(_) => None,
+        }
+    }
+
+    /// Whether the operator allows a path of the machine to be mounted.
+    pub(crate) fn allows(&self, path: &Path) -> bool {
+        self.allowed_mounts.iter().any(|allowed| path.starts_with(allowed))
+    }
+
+    /// Something wrong with a key of a service.
+    pub(crate) fn problem(&self, service: &str, key: &str, message: impl Into<String>) -> Problem {
+        Problem::of_file(&self.compose_file, message).at_key(format!("services.{service}.{key}"))
+    }
+
+    /// Fills the spec from what the Compose file and the manifest say.
+    fn describe(&mut self, compose: &ComposeFile) -> Result<()> {
+        let known = |name: &str| compose.service(name).is_some();
+        if let Some(name) = self.manifest.services.keys().find(|name| !known(name.as_str())) {
+            let message = format!("{} has no such service", self.compose_file);
+            return Err(Problem::of_file(manifest::FILE, message).at_key(format!("services.{name}")).into());
+        }
+        for service in &compose.services {
+            let name = service.name.clone();
+            let said = self.manifest.services.get(&name);
+            self.spec.services.push(ServiceSpec {
+                wire: said.and_then(|said| said.wire.clone()).unwrap_or_else(|| name.to_string()),
+                default_on: said.is_none_or(|said| said.default),
+                label: said.and_then(|said| said.label.clone()).unwrap_or_else(|| name.to_string()),
+                description: said.map(|said| said.description.clone()).unwrap_or_default(),
+                name: name.clone(),
+            });
+            self.spec.ports.extend(service.ports.iter().map(|port| PortSpec {
+                service: name.clone(),
+                container_port: port.container_port,
+                protocol: port.protocol,
+            }));
+        }
+        self.spec.secrets = self
+            .manifest
+            .secrets
+            .iter()
+            .map(|secret| SecretSpec { name: secret.name.clone(), generator: secret.generate.clone() })
+            .collect();
+        self.spec.validate().map_err(|error| Problem::of_file(manifest::FILE, error.to_string()).into())
+    }
+
+    fn read_env_files(&mut self, folder: &Path, compose: &ComposeFile) -> Result<()> {
+        for service in &compose.services {
+            for file in &service.env_files {
+                let problem = |message: &str| {
+                    self.problem(service.name.as_str(), "env_file", format!("{} {message}", file.path))
+                };
+                let Place::Inside(path) = place(&file.path) else {
+                    return Err(problem("lies outside the stack's folder: copy it there").into());
+                };
+                let name = path.display().to_string();
+                match optional(folder, &name)? {
+                    Some(text) => drop(self.env_files.insert(path, DotEnv::parse(&name, &text)?)),
+                    None if file.required => {
+                        return Err(problem("is not there: add it, or write required: false").into());
+                    }
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The files and folders that the stack is made of.
+    fn files(&self, compose: &ComposeFile) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> =
+            [manifest::FILE, ".env", self.compose_file.as_str()].map(PathBuf::from).into();
+        files.extend(self.env_files.keys().cloned());
+        for mount in compose.services.iter().flat_map(|service| &service.mounts) {
+            if let Source::Path(path) = &mount.source
+                && let Place::Inside(path) = place(path)
+            {
+                files.push(path);
+            }
+        }
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// Plans a project that has every default and no real secret.
+    fn try_plan(&self) -> Result<()> {
+        let runtime: Runtime = self.made_up_runtime()?;
+        let surroundings = Surroundings {
+            folder: PathBuf::from("/"),
+            bind_address: std::net::Ipv4Addr::LOCALHOST.into(),
+            public_host: "localhost".into(),
+            epoch: 0,
+        };
+        plan::plan(self, &runtime, &surroundings).map(drop)
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack")
+            .field("name", &self.spec.name)
+            .field("digest", &self.spec.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a path of a stack leads. It is not looked at: links are the business of whoever follows it.
+pub(crate) fn place(path: &str) -> Place {
+    let path = Path::new(path);
+    if path.is_absolute() {
+        return Place::Outside(path.components().collect());
+    }
+    let mut inside = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => inside.push(part),
+            Component::ParentDir if !inside.pop() => return Place::Outside(path.to_owned()),
+            Component::ParentDir | Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Place::Inside(inside)
+}
+
+/// The ref of projects that are never made.
+fn nobody() -> Result<ProjectRef> {
+    "a".repeat(ProjectRef::LEN).parse()
+}
+
+fn compose_file(folder: &Path, env: &DotEnv) -> Result<String> {
+    let chosen =
+        env.evaluate(&BTreeMap::new(), crate::compose::dotenv::Precedence::File)?.remove("COMPOSE_FILE");
+    match chosen {
+        Some(files) if files.contains(':') => {
+            let message = format!(
+                "{files:?} names several files: one Compose file a stack is supported, so write what they come to into one"
+            );
+            Err(Problem::of_file(".env", message).at_key("COMPOSE_FILE").into())
+        }
+        Some(file) if !file.is_empty() => match place(&file) {
+            Place::Inside(file) => Ok(file.display().to_string()),
+            Place::Outside(_) => {
+                Err(Problem::of_file(".env", format!("{file:?} lies outside the stack's folder"))
+                    .at_key("COMPOSE_FILE")
+                    .into())
+            }
+        },
+        _ => COMPOSE_FILES
+            .iter()
+            .find(|name| folder.join(name).is_file())
+            .map(|name| (*name).to_owned())
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::InvalidInput,
+                    format!(
+                        "no Compose file in {}: it is called {}",
+                        folder.display(),
+                        COMPOSE_FILES.join(", ")
+                    ),
+                )
+            }),
+    }
+}
+
+fn required(folder: &Path, file: &str) -> Result<String> {
+    optional(folder, file)?.ok_or_else(|| {
+        Error::new(
+            Kind::InvalidInput,
+            format!("{file}: there is no such file in the stack's folder {}", folder.display()),
+        )
+    })
+}
+
+/// A file's text; `None` if it is not there.
+fn optional(folder: &Path, file: &str) -> Result<Option<String>> {
+    let path = folder.join(file);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&path, error)),
+    }
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::InvalidInput, format!("read {}", path.display())).because(error)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

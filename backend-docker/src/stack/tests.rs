@@ -1,0 +1,213 @@
+use std::{collections::BTreeMap, fs, path::Path};
+
+use freehold_core::{SecretName, SecretString, stack::Protocol};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A manifest for the service `db`, with these lines behind it.
+pub(crate) fn manifest(lines: &str) -> String {
+    format!(
+        "name = \"small\"\n[database]\nservice = \"db\"\nport = 5432\nuser = \"postgres\"\nname = \"postgres\"\npassword = \
+         \"password\"\n[[secrets]]\nname = \"password\"\nvariable = \"PASSWORD\"\ngenerate = {{ kind = \"token\", length = 32 \
+         }}\n{lines}"
+    )
+}
+
+/// A folder with these files.
+pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// A stack of this Compose file, this manifest (lines behind the usual ones) and this `.env`.
+pub(crate) fn stack(compose: &str, manifest_lines: &str, env: &str) -> Result<Stack> {
+    let manifest = manifest(manifest_lines);
+    let folder = folder(&[("compose.yaml", compose), ("freehold.toml", &manifest), (".env", env)]);
+    Stack::load(folder.path(), &[])
+}
+
+/// A project of a stack, its secrets all `hunter2`.
+pub(crate) fn runtime(stack: &Stack) -> Runtime {
+    let mut runtime = stack.made_up_runtime().unwrap();
+    for secret in runtime.secrets.values_mut() {
+        *secret = SecretString::from("hunter2");
+    }
+    runtime
+}
+
+pub(crate) fn webapp() -> Stack {
+    Stack::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stacks/webapp"), &[]).unwrap()
+}
+
+fn wrong(compose: &str, manifest_lines: &str, env: &str) -> String {
+    stack(compose, manifest_lines, env).unwrap_err().to_string()
+}
+
+const DB: &str = "services:\n  db: {image: postgres, environment: {PASSWORD: $PASSWORD, LEVEL: $LEVEL}}\n";
+
+#[test]
+fn a_stack_says_what_the_control_plane_must_know() {
+    let stack = webapp();
+    let spec = stack.spec();
+    assert_eq!(spec.name.as_str(), "webapp");
+    assert!(spec.digest.starts_with("sha256:") && spec.digest.len() == 71, "{}", spec.digest);
+    let services: Vec<_> =
+        spec.services.iter().map(|service| (service.name.as_str(), service.default_on)).collect();
+    assert_eq!(services, [("db", true), ("migrate", true), ("pooler", true), ("proxy", true)]);
+    let ports: Vec<_> =
+        spec.ports.iter().map(|port| (port.service.as_str(), port.container_port, port.protocol)).collect();
+    let tcp = Protocol::Tcp;
+    assert_eq!(ports, [("db", 5432, tcp), ("pooler", 6432, tcp), ("proxy", 8080, tcp), ("proxy", 5433, tcp)]);
+    assert_eq!(spec.secrets.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>(), ["db_password"]);
+    assert_eq!((spec.database.as_ref().unwrap().port, spec.gateway.as_ref().unwrap().port), (5432, 8080));
+    assert_eq!(spec.data, ["./volumes/db/data"]);
+    assert_eq!(spec.first_run.as_ref().unwrap().as_str(), "db");
+}
+
+#[test]
+fn the_digest_follows_content_and_nothing_else() {
+    let files = |sql: &str, data: &str| {
+        let compose = "services:\n  db: {image: postgres, volumes: ['./sql:/sql', './data:/data', './absent:/absent']}\n";
+        let manifest = manifest("[[data]]\npath = \"./data\"\nvolume = \"data\"\n");
+        let files = [
+            ("compose.yaml", compose),
+            ("freehold.toml", &manifest),
+            ("sql/1.sql", sql),
+            ("data/PG_VERSION", data),
+        ];
+        Stack::load(folder(&files).path(), &[]).unwrap().spec().digest.clone()
+    };
+    assert_eq!(files("select 1", "15"), files("select 1", "17"));
+    assert_ne!(files("select 1", "15"), files("select 2", "15"));
+}
+
+#[test]
+fn variables_come_from_the_project_before_the_file() {
+    let stack = stack(
+        DB,
+        "[[urls]]\nvariable = \"URL\"\nvalue = \"http://{public_host}\"\n",
+        "LEVEL=info\nPASSWORD=change-me\nDSN=u:${PASSWORD}@${URL}\n",
+    )
+    .unwrap();
+    let mut runtime = runtime(&stack);
+    runtime.variables.insert("LEVEL".into(), "debug".into());
+    let variables = stack.variables(&runtime, "example.org").unwrap();
+    let expected = [
+        ("DSN", "u:hunter2@http://example.org"),
+        ("LEVEL", "debug"),
+        ("PASSWORD", "hunter2"),
+        ("URL", "http://example.org"),
+    ];
+    assert_eq!(variables, BTreeMap::from(expected.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+}
+
+#[test]
+fn the_environment_of_this_process_is_never_read() {
+    // PATH is set wherever tests run.
+    let stack = stack("services:\n  db: {image: 'postgres:${PATH:-15}'}\n", "", "").unwrap();
+    let variables = stack.variables(&runtime(&stack), "x").unwrap();
+    assert_eq!(stack.compose(&variables).unwrap().services[0].image, "postgres:15");
+}
+
+#[test]
+fn a_variable_that_a_secret_sets_or_nobody_reads_is_refused() {
+    let stack = stack(DB, "", "").unwrap();
+    let with = |name: &str| {
+        let mut runtime = runtime(&stack);
+        runtime.variables.insert(name.into(), "x".into());
+        stack.variables(&runtime, "x").unwrap_err().to_string()
+    };
+    assert_eq!(with("PASSWORD"), "variables.PASSWORD: is set by the secret password: choose that");
+    assert_eq!(with("LEVLE"), "variables.LEVLE: stack small reads no such variable");
+}
+
+#[test]
+fn whatever_is_wrong_with_the_folder_is_said_at_load() {
+    let nothing = TempDir::new().unwrap();
+    let error = Stack::load(nothing.path(), &[]).unwrap_err().to_string();
+    assert!(error.starts_with("freehold.toml: there is no such file"), "{error}");
+    assert!(
+        Stack::load(Path::new("/nowhere/at/all"), &[]).unwrap_err().to_string().starts_with("read /nowhere")
+    );
+    let no_file = folder(&[("freehold.toml", &manifest(""))]);
+    let error = Stack::load(no_file.path(), &[]).unwrap_err().to_string();
+    assert!(error.contains("it is called compose.yaml, compose.yml, docker-compose.yaml"), "{error}");
+
+    for (compose, manifest, env, message) in [
+        (DB, "[services.web]\n", "", "freehold.toml: services.web: compose.yaml has no such service"),
+        (
+            DB,
+            "[pooler]\nservice = \"pooler\"\nport = 1\n",
+            "",
+            "freehold.toml: pooler.service: \"pooler\" is no service",
+        ),
+        (
+            DB,
+            "[[urls]]\nvariable = \"URL\"\nvalue = \"{port:db/80}\"\n",
+            "",
+            "freehold.toml: urls.URL: {port:db/80} is neither",
+        ),
+        (DB, "", "COMPOSE_FILE=a.yml:b.yml", ".env: COMPOSE_FILE: \"a.yml:b.yml\" names several files"),
+        (DB, "", "COMPOSE_FILE=other.yml", "other.yml: there is no such file"),
+        (DB, "", "A='x", ".env:1: a value without its closing '"),
+        (
+            "services:\n  db: {image: x, env_file: db.env}\n",
+            "",
+            "",
+            "compose.yaml: services.db.env_file: db.env is not there",
+        ),
+        (
+            "services:\n  db: {image: x, env_file: ../db.env}\n",
+            "",
+            "",
+            "compose.yaml: services.db.env_file: ../db.env lies outside",
+        ),
+        (
+            "services:\n  db: {image: '${TAG:?set TAG}'}\n",
+            "",
+            "",
+            "compose.yaml:2: services.db.image: the variable TAG is not set: set TAG",
+        ),
+    ] {
+        let error = wrong(compose, manifest, env);
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_link_out_of_the_folder_is_refused() {
+    let folder = folder(&[
+        ("compose.yaml", "services:\n  db: {image: x, volumes: ['./conf:/conf']}\n"),
+        ("freehold.toml", &manifest("")),
+    ]);
+    fs::create_dir(folder.path().join("conf")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", folder.path().join("conf/name")).unwrap();
+    let error = Stack::load(folder.path(), &[]).unwrap_err().chain();
+    assert!(
+        error.contains("read conf of the stack") && error.contains("conf/name is a link that leads out"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_secret_is_in_what_a_stack_prints() {
+    let stack = stack(DB, "", "LEVEL=hunter2").unwrap();
+    assert!(!format!("{stack:?}").contains("hunter2"));
+    assert!(stack.spec().secrets.iter().any(|secret| secret.name == SecretName::new("password").unwrap()));
+}
+
+#[test]
+fn a_path_is_inside_or_outside_whatever_it_is_written_like() {
+    for (path, inside) in [("./a/b", "a/b"), ("a/../b", "b"), (".", ""), ("./a//b/./", "a/b")] {
+        assert_eq!(place(path), Place::Inside(inside.into()), "{path}");
+    }
+    for path in ["/var/run/docker.sock", "../x", "a/../../x"] {
+        assert!(matches!(place(path), Place::Outside(_)), "{path}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The variables that a project's Compose file is read with: the stack's `.env`, over it public addresses, over them what
+//! the caller chose, over all the project's secrets. The environment of this process is never looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_core::{
+    Error, ExposeSecret, HashKey, Limits, OrganizationId, PortBlock, ProjectName, Result, Runtime,
+    SecretString, project::Annotations,
+};
+
+use super::{Stack, nobody};
+use crate::compose::{
+    dotenv::Precedence,
+    interpolate::variables_of,
+    yaml::{Node, Value},
+};
+
+/// What stands for a secret while there is no project.
+const MADE_UP: &str = "made-up";
+
+impl Stack {
+    /// The variables of a project.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a variable that the stack does not read or that a secret sets.
+    pub(crate) fn variables(&self, runtime: &Runtime, public_host: &str) -> Result<BTreeMap<String, String>> {
+        let mut given = self.urls(public_host, runtime.ports)?;
+        let known = self.known_variables();
+        for (name, value) in &runtime.variables {
+            let field = format!("variables.{name}");
+            if let Some(secret) = self.manifest.secrets.iter().find(|secret| secret.variable == *name) {
+                return Err(Error::invalid(
+                    &field,
+                    format_args!("is set by the secret {}: choose that", secret.name),
+                ));
+            }
+            if !known.contains(name.as_str()) {
+                return Err(Error::invalid(
+                    &field,
+                    format_args!("stack {} reads no such variable", self.spec.name),
+                ));
+            }
+            given.insert(name.clone(), value.expose_secret().to_owned());
+        }
+        for secret in &self.manifest.secrets {
+            given.insert(secret.variable.clone(), runtime.secret(&secret.name)?.expose_secret().to_owned());
+        }
+        let mut variables = self.env.evaluate(&given, Precedence::Outside)?;
+        variables.extend(given);
+        Ok(variables)
+    }
+
+    /// The variables of a project that is never made, for the first look at the Compose file. Ports are not known yet.
+    pub(super) fn made_up_variables(&self) -> Result<BTreeMap<String, String>> {
+        let secrets = self.manifest.secrets.iter().map(|secret| &secret.variable);
+        let urls = self.manifest.urls.iter().map(|url| &url.variable);
+        let given = secrets.chain(urls).map(|name| (name.clone(), MADE_UP.to_owned())).collect();
+        let mut variables = self.env.evaluate(&given, Precedence::Outside)?;
+        variables.extend(given);
+        Ok(variables)
+    }
+
+    /// A project that is never made.
+    pub(super) fn made_up_runtime(&self) -> Result<Runtime> {
+        let secrets =
+            self.spec.secrets.iter().map(|secret| (secret.name.clone(), SecretString::from(MADE_UP)));
+        Ok(Runtime {
+            project: nobody()?,
+            name: ProjectName::new(MADE_UP)?,
+            organization: OrganizationId::new(MADE_UP)?,
+            annotations: Annotations::default(),
+            stack: self.spec.name.clone(),
+            digest: self.spec.digest.clone(),
+            generation: 1,
+            ports: PortBlock { first: 20_000, count: self.spec.port_count() },
+            subnet: None,
+            secrets: secrets.collect(),
+            hash_key: HashKey::new(Vec::new()),
+            excluded: self.spec.exclusions(None)?,
+            variables: BTreeMap::new(),
+            first_run: Vec::new(),
+            limits: Limits::default(),
+        })
+    }
+
+    fn urls(&self, public_host: &str, ports: PortBlock) -> Result<BTreeMap<String, String>> {
+        let port = |service: &str, inside, protocol| {
+            let spec = self.spec.services.iter().find(|spec| spec.name == *service)?;
+            ports.port(self.spec.port_offset(&spec.name, inside, protocol)?)
+        };
+        let urls = self.manifest.urls.iter();
+        urls.map(|url| Ok((url.variable.clone(), url.expand(public_host, port)?))).collect()
+    }
+
+    /// The variables that the stack gives a value or reads.
+    fn known_variables(&self) -> BTreeSet<&str> {
+        let mut known: BTreeSet<&str> = self.env.names().collect();
+        known.extend(self.manifest.urls.iter().map(|url| url.variable.as_str()));
+        read_in(&self.tree, &mut known);
+        known
+    }
+}
+
+/// Adds what the values of a tree read. A name alone, as `environment` may hold it, is a variable too.
+fn read_in<'a>(node: &'a Node, known: &mut BTreeSet<&'a str>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(scalar) => {
+            known.extend(variables_of(&scalar.written));
+            known.insert(&scalar.written);
+        }
+        Value::List(items) => items.iter().for_each(|item| read_in(item, known)),
+        Value::Map(entries) => {
+            for entry in entries {
+                if matches!(entry.node.value, Value::Null) {
+                    known.insert(&entry.key);
+                }
+                read_in(&entry.node, known);
+            }
+        }
+    }
+}
