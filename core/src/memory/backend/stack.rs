@@ -94,6 +94,6 @@ mod tests {
     fn the_stack_mock_is_sound_and_leaves_one_service_off() {
         let spec = MemoryStack::mock().unwrap().spec;
         spec.validate().unwrap();
-        assert_eq!(spec.exclusions(None).unwrap(), ["metrics".parse().unwrap()]);
+        assert_eq!(spec.exclusions(None).unwrap(), [ServiceName::new("metrics").unwrap()]);
     }
 }
