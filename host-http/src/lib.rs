@@ -15,7 +15,7 @@
 //! let control = ControlPlane::builder()
 //!     .store(Arc::new(MemoryStore::default()))
 //!     .sealer(Arc::new(Keyring::new(SealKey::random()?)))
-//!     .target("local".parse()?, Arc::new(MemoryBackend::default()), TargetSettings::default())
+//!     .target("local".parse()?, Arc::new(MemoryBackend::new()?), TargetSettings::default())
 //!     .build()
 //!     .await?;
 //! let token = Token::random()?;

@@ -1,0 +1,275 @@
+//! What can be typed.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::CODES;
+
+/// Run many isolated project stacks on machines you own.
+#[derive(Debug, Parser)]
+#[command(name = "freehold", version, about, after_help = CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How the commands find a running host.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Connection {
+    /// The host's URL; the token for another than the client file's is taken from `FREEHOLD_TOKEN`
+    #[arg(long, global = true, env = "FREEHOLD_URL")]
+    pub(crate) url: Option<String>,
+    /// The file with the host's URL and token
+    #[arg(long, global = true, env = "FREEHOLD_CLIENT_FILE")]
+    pub(crate) client_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the host until a signal ends it; projects go on running
+    Serve(ServeArguments),
+    /// Run the host with a project called demo, which is paused when this ends
+    Demo(HostArguments),
+    /// Print the configuration in force, secrets masked
+    Config(HostArguments),
+    /// Look after the keys that secrets are sealed under
+    Keys(KeysArguments),
+    #[command(flatten)]
+    Remote(Remote),
+}
+
+/// What the host can be told; the rest stands in its configuration file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct HostArguments {
+    /// The configuration file
+    #[arg(long, env = "FREEHOLD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder for everything that is kept
+    #[arg(long, env = "FREEHOLD_STATE")]
+    pub(crate) state: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:4000]
+    #[arg(long, env = "FREEHOLD_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A PostgreSQL for the store instead of one of our own; without a password, which all users of the machine could
+    /// see: `FREEHOLD_DATABASE_URL` or a file may have one
+    #[arg(long)]
+    pub(crate) database_url: Option<String>,
+    /// A file that holds such a URL
+    #[arg(long, env = "FREEHOLD_DATABASE_URL_FILE")]
+    pub(crate) database_url_file: Option<PathBuf>,
+    /// The targets to serve, in place of those configured
+    #[arg(long = "target", value_enum, value_delimiter = ',', env = "FREEHOLD_TARGETS")]
+    pub(crate) targets: Vec<TargetKind>,
+    /// A stack for the Docker target: a folder with a Compose file and a manifest
+    #[arg(long = "stack", value_name = "FOLDER", env = "FREEHOLD_STACKS", value_delimiter = ',')]
+    pub(crate) stacks: Vec<PathBuf>,
+    /// What to log, for instance `info` or `freehold_core=debug,warn`
+    #[arg(long, env = "FREEHOLD_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+/// A kind of target that this program knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TargetKind {
+    /// Hook programs; the shipped ones run PostgreSQL
+    Shell,
+    /// A Docker Engine
+    Docker,
+    /// Nothing real: projects in memory
+    Mock,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Keep everything in memory, listen on a free port, and print one line of JSON with URL and token
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// Make a new token; the old one is worth nothing from then on
+    #[arg(long, conflicts_with = "ephemeral")]
+    pub(crate) new_token: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysArguments {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print the key file, to be kept in a safe place
+    Export,
+    /// Put a new key before the old ones; a host that starts reseals everything under it
+    Rotate,
+}
+
+/// Commands that a running host carries out.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Remote {
+    /// Make a project
+    Create(CreateArguments),
+    /// List projects
+    List(ListArguments),
+    /// Show a project
+    Show {
+        /// Its ref or name
+        project: String,
+        /// Show its secrets and connection string in clear
+        #[arg(long)]
+        secrets: bool,
+    },
+    /// Stop a project and keep its data
+    Pause(Target),
+    /// Start a project again
+    Resume(Target),
+    /// Restart all or some services of a project
+    Restart {
+        #[command(flatten)]
+        target: Target,
+        /// The services; all unless said
+        services: Vec<String>,
+    },
+    /// Bring a project up again after a failed first try
+    Retry(Target),
+    /// Destroy a project with its data
+    Destroy {
+        #[command(flatten)]
+        target: Target,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Ask for the end of an operation
+    Cancel {
+        /// The operation's id, or the ref or name of a project that has one in flight
+        operation: String,
+    },
+    /// Read what a project's services print
+    Logs {
+        /// Its ref or name
+        project: String,
+        /// Only of these services
+        services: Vec<String>,
+        /// Go on with new lines
+        #[arg(short, long)]
+        follow: bool,
+        /// At most so many lines of each service from the past
+        #[arg(long)]
+        tail: Option<u32>,
+    },
+    /// Read events
+    Events {
+        /// Only events after this number
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// Go on with new ones
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Show what would have to be done for a project to be as it is meant to be
+    Plan {
+        /// Its ref or name
+        project: String,
+    },
+    /// Look at a project's health
+    Health {
+        /// Its ref or name
+        project: String,
+    },
+}
+
+/// A project that is commanded.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Its ref or name
+    pub(crate) project: String,
+    /// Return as soon as the command is accepted
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArguments {
+    /// Its name
+    pub(crate) name: String,
+    /// Whose it is
+    #[arg(long, default_value = "default")]
+    pub(crate) organization: String,
+    /// The target; may be left out where there is only one
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// The stack; may be left out where the target has only one
+    #[arg(long)]
+    pub(crate) stack: Option<String>,
+    /// A service that is not to run; the stack's defaults unless said
+    #[arg(long = "exclude", value_name = "SERVICE")]
+    pub(crate) excluded: Vec<String>,
+    /// Exclude nothing
+    #[arg(long, conflicts_with = "excluded")]
+    pub(crate) exclude_nothing: bool,
+    /// A file of NAME=VALUE lines for the stack's variables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) variables: Option<PathBuf>,
+    /// A file of NAME=VALUE lines for secrets of your own choice
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+    /// A fact of your own
+    #[arg(long = "annotate", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) annotations: Vec<(String, String)>,
+    /// A file that is applied once, before the project is first ready
+    #[arg(long = "first-run", value_name = "FILE")]
+    pub(crate) first_run: Vec<PathBuf>,
+    /// Memory of all services together, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// Processor time of each service, in cores
+    #[arg(long)]
+    pub(crate) cpus: Option<f64>,
+    /// A key under which the same request is carried out once
+    #[arg(long)]
+    pub(crate) idempotency_key: Option<String>,
+    /// Return as soon as the command is accepted
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// Only of this organization
+    #[arg(long)]
+    pub(crate) organization: Option<String>,
+    /// Only on these targets
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) target: Vec<String>,
+    /// Only in these statuses; all but REMOVED unless said
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) status: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn what_can_be_typed_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

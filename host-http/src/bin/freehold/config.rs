@@ -1,0 +1,356 @@
+//! The host's configuration: one file, overridden by `FREEHOLD_*`, overridden by flags.
+
+use std::{collections::BTreeMap, env, fs, net::SocketAddr, path::{Path, PathBuf}, time::Duration};
+
+use freehold_core::{SecretString, TargetName, control_plane::{Settings, TargetSettings}};
+use freehold_host::wire::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cli::{HostArguments, TargetKind},
+    exit::{Failure, Result},
+    state,
+};
+
+/// The address to listen on unless another is named.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+
+/// The configuration in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The file that was read, if any was.
+    file: Option<PathBuf>,
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// The folder for everything that is kept.
+    pub(crate) state: PathBuf,
+    /// What to log.
+    pub(crate) log: String,
+    /// Where projects, operations and events are kept.
+    pub(crate) store: StoreConfig,
+    /// How the control plane works.
+    pub(crate) control: ControlConfig,
+    /// The targets.
+    pub(crate) targets: BTreeMap<TargetName, TargetConfig>,
+    /// Whether a Docker target is served too if an engine answers: so it is unless targets are configured.
+    pub(crate) discover_docker: bool,
+}
+
+/// Where projects, operations and events are kept.
+#[derive(Clone, Debug)]
+pub(crate) enum StoreConfig {
+    /// In a PostgreSQL of our own.
+    Embedded,
+    /// In somebody's PostgreSQL, by its connection string.
+    Postgres(SecretString),
+}
+
+/// How the control plane works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ControlConfig {
+    /// How often each active project's health is looked at, in seconds; 0 never does.
+    watch_seconds: u64,
+    /// How often an operation is begun at most.
+    attempts: u32,
+    /// How often a project that is found down is started again before that is left to people.
+    revivals: u32,
+    /// How long events are kept, in days.
+    keep_events_days: u64,
+    /// How long running operations may go on when the host is told to end, in seconds; then they are handed back.
+    pub(crate) shutdown_grace_seconds: u64,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            watch_seconds: settings.watch.as_secs(),
+            attempts: settings.attempts,
+            revivals: settings.revivals,
+            keep_events_days: settings.retention.events.as_secs() / DAY,
+            shutdown_grace_seconds: 20,
+        }
+    }
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl ControlConfig {
+    /// What it comes to for the control plane.
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings {
+            watch: Duration::from_secs(self.watch_seconds),
+            attempts: self.attempts,
+            revivals: self.revivals,
+            ..Settings::default()
+        };
+        settings.retention.events = Duration::from_secs(self.keep_events_days.saturating_mul(DAY));
+        settings
+    }
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TargetConfig {
+    /// What runs its projects.
+    pub(crate) kind: TargetKind,
+    /// What the control plane is told about it.
+    #[serde(default)]
+    pub(crate) settings: TargetSettings,
+    /// What its backend is told, in the backend's own words.
+    #[serde(default)]
+    pub(crate) config: toml::Table,
+}
+
+impl TargetConfig {
+    fn new(kind: TargetKind) -> Self {
+        Self { kind, settings: TargetSettings::default(), config: toml::Table::new() }
+    }
+}
+
+/// What stands in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    state: Option<PathBuf>,
+    log: Option<String>,
+    store: StoreSection,
+    control: ControlConfig,
+    targets: BTreeMap<TargetName, TargetConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    url: Option<Secret>,
+    url_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The configuration that flags, environment and file come to.
+    ///
+    /// # Errors
+    /// Naming the file and the key, or the flag, that is wrong.
+    pub(crate) fn load(arguments: &HostArguments) -> Result<Self> {
+        let path = arguments.config.clone().or_else(state::default_config);
+        let file = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let state = match arguments.state.clone().or(file.state) {
+            Some(folder) => std::path::absolute(&folder)
+                .map_err(|error| Failure::usage(format!("state: {}: {error}", folder.display())))?,
+            None => state::default_folder()?,
+        };
+        let configured = !arguments.targets.is_empty() || !file.targets.is_empty();
+        let mut targets = if arguments.targets.is_empty() { file.targets } else { named(&arguments.targets)? };
+        if !configured {
+            targets = named(&[TargetKind::Shell])?;
+        }
+        if !arguments.stacks.is_empty() {
+            add_stacks(&mut targets, &arguments.stacks)?;
+        }
+        Ok(Self {
+            file: path,
+            listen: arguments.listen.or(file.listen).unwrap_or(LISTEN),
+            state,
+            log: arguments.log.clone().or(file.log).unwrap_or_else(|| "info".to_owned()),
+            store: store(arguments, file.store)?,
+            control: file.control,
+            discover_docker: !configured && cfg!(feature = "docker") && arguments.stacks.is_empty(),
+            targets,
+        })
+    }
+}
+
+/// Carries out `freehold config`.
+///
+/// # Errors
+/// As [`Config::load`].
+pub(crate) fn show(arguments: &HostArguments) -> Result<()> {
+    let config = Config::load(arguments)?;
+    print!("{}", config.shown()?);
+    Ok(())
+}
+
+impl Config {
+    fn shown(&self) -> Result<String> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            listen: SocketAddr,
+            state: &'a Path,
+            log: &'a str,
+            store: BTreeMap<&'a str, &'a str>,
+            control: &'a ControlConfig,
+            targets: BTreeMap<&'a str, &'a TargetConfig>,
+        }
+        let store = match &self.store {
+            StoreConfig::Embedded => BTreeMap::new(),
+            StoreConfig::Postgres(_) => BTreeMap::from([("url", "***")]),
+        };
+        let shown = Shown {
+            listen: self.listen,
+            state: &self.state,
+            log: &self.log,
+            store,
+            control: &self.control,
+            targets: self.targets.iter().map(|(name, target)| (name.as_str(), target)).collect(),
+        };
+        let text = toml::to_string(&shown)
+            .map_err(|error| Failure::internal(format!("print the configuration: {error}")))?;
+        let file = self.file.as_ref().map_or("no file".to_owned(), |path| path.display().to_string());
+        let mut set: Vec<_> = env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| name.starts_with("FREEHOLD_"))
+            .collect();
+        set.sort();
+        let set = if set.is_empty() { "no FREEHOLD_* variable".to_owned() } else { set.join(", ") };
+        let note = if self.discover_docker { "\n# A target `docker` too, if an engine answers.\n" } else { "" };
+        Ok(format!("# From {file}, then {set}, then the command line.\n{text}{note}"))
+    }
+}
+
+impl ConfigFile {
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            // The parser's own display shows the whole line, which may hold a password.
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
+        })
+    }
+}
+
+/// Targets named after their kinds.
+fn named(kinds: &[TargetKind]) -> Result<BTreeMap<TargetName, TargetConfig>> {
+    let name = |kind| match kind {
+        TargetKind::Shell => "shell",
+        TargetKind::Docker => "docker",
+        TargetKind::Mock => "mock",
+    };
+    kinds.iter().map(|kind| Ok((TargetName::new(name(*kind))?, TargetConfig::new(*kind)))).collect()
+}
+
+/// Gives stacks from the command line to the one Docker target, which is made if there is none.
+fn add_stacks(
+    targets: &mut BTreeMap<TargetName, TargetConfig>,
+    stacks: &[PathBuf],
+) -> Result<()> {
+    if !targets.values().any(|target| target.kind == TargetKind::Docker) {
+        targets.extend(named(&[TargetKind::Docker])?);
+    }
+    let mut docker = targets.values_mut().filter(|target| target.kind == TargetKind::Docker);
+    let (Some(target), None) = (docker.next(), docker.next()) else {
+        return Err(Failure::usage("--stack: there are several Docker targets: give it to one in the file"));
+    };
+    let kept = target.config.entry("stacks").or_insert_with(|| toml::Value::Array(Vec::new()));
+    let Some(kept) = kept.as_array_mut() else {
+        return Err(Failure::usage("the Docker target's `stacks` is no array"));
+    };
+    for folder in stacks {
+        let folder = std::path::absolute(folder)
+            .map_err(|error| Failure::usage(format!("--stack: {}: {error}", folder.display())))?;
+        let folder = toml::Value::String(folder.to_string_lossy().into_owned());
+        kept.push(toml::Value::Table(toml::Table::from_iter([("folder".to_owned(), folder)])));
+    }
+    Ok(())
+}
+
+fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig> {
+    let from_file = |path: &Path| -> Result<SecretString> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
+        Ok(text.trim().into())
+    };
+    if let Some(url) = &arguments.database_url {
+        let authority = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or("");
+        let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+        if has_password || url.contains("password=") {
+            return Err(Failure::usage(
+                "--database-url has a password, which all users of the machine can see: put the URL into \
+                 FREEHOLD_DATABASE_URL, or into a file and name that with --database-url-file",
+            ));
+        }
+        return Ok(StoreConfig::Postgres(url.as_str().into()));
+    }
+    if let Some(path) = &arguments.database_url_file {
+        return Ok(StoreConfig::Postgres(from_file(path)?));
+    }
+    // Read here and not by clap, so that no help text or error can show it.
+    if let Some(url) = env::var("FREEHOLD_DATABASE_URL").ok().filter(|url| !url.is_empty()) {
+        return Ok(StoreConfig::Postgres(url.into()));
+    }
+    Ok(match (section.url, section.url_file) {
+        (Some(url), None) => StoreConfig::Postgres(url.into_inner()),
+        (None, Some(path)) => StoreConfig::Postgres(from_file(&path)?),
+        (None, None) => StoreConfig::Embedded,
+        (Some(_), Some(_)) => return Err(Failure::usage("store: `url` and `url_file` exclude each other")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, arguments: HostArguments) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("freehold.toml");
+        fs::write(&path, file).unwrap();
+        Config::load(&HostArguments { config: Some(path), ..arguments })
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let file = "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n";
+        let config = load(file, HostArguments { log: Some("debug".into()), ..Default::default() }).unwrap();
+        assert_eq!((config.listen.port(), config.log.as_str()), (1, "debug"));
+        assert_eq!(load("", HostArguments::default()).unwrap().listen, LISTEN);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_line() {
+        let failure = load("log = \"info\"\n\n[control]\nwach_seconds = 1\n", HostArguments::default()).unwrap_err();
+        for part in ["freehold.toml", "line 4", "wach_seconds", "watch_seconds"] {
+            assert!(failure.message().contains(part), "{part} is not in {failure:?}");
+        }
+        assert_eq!(failure.code(), 2);
+    }
+
+    #[test]
+    fn what_is_printed_masks_the_password() {
+        let file = "[store]\nurl = \"postgres://u:hunter2@h/db\"\n";
+        let config = load(file, HostArguments::default()).unwrap();
+        let shown = config.shown().unwrap();
+        assert!(shown.contains("url = \"***\"") && !shown.contains("hunter2"), "{shown}");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_refused() {
+        for url in ["postgres://u:hunter2@h/db", "postgres://h/db?password=hunter2"] {
+            let arguments = HostArguments { database_url: Some(url.into()), ..Default::default() };
+            let failure = load("", arguments).unwrap_err();
+            assert!(failure.message().contains("FREEHOLD_DATABASE_URL") && !failure.message().contains("hunter2"));
+        }
+        let arguments = HostArguments { database_url: Some("postgres://u@h:5432/db".into()), ..Default::default() };
+        assert!(matches!(load("", arguments).unwrap().store, StoreConfig::Postgres(_)));
+    }
+
+    #[test]
+    fn docker_is_looked_for_only_where_no_target_is_configured() {
+        let none = load("", HostArguments::default()).unwrap();
+        assert!(none.discover_docker && none.targets.contains_key(&TargetName::new("shell").unwrap()));
+        let file = "[targets.local]\nkind = \"shell\"\n";
+        let one = load(file, HostArguments::default()).unwrap();
+        assert!(!one.discover_docker && one.targets.len() == 1);
+    }
+
+    #[test]
+    fn a_stack_of_the_command_line_goes_to_the_docker_target() {
+        let arguments = HostArguments { stacks: vec!["/srv/web".into()], ..Default::default() };
+        let config = load("", arguments).unwrap();
+        let docker = &config.targets[&TargetName::new("docker").unwrap()];
+        assert!(docker.config["stacks"].to_string().contains("/srv/web"), "{:?}", docker.config);
+    }
+}

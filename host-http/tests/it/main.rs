@@ -1,0 +1,12 @@
+//! What the host promises: its routes over a control plane in memory, and the program as a process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+mod access;
+mod commands;
+mod host;
+mod observation;
+mod openapi;
+#[cfg(feature = "program")]
+mod program;
+mod streams;

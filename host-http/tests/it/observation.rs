@@ -1,0 +1,63 @@
+//! Looking at projects, targets and the host itself.
+
+use serde_json::json;
+
+use crate::host::{Host, V1};
+
+#[tokio::test]
+async fn health_plan_and_inventory_tell_of_a_running_project() {
+    let host = Host::new().await;
+    let project = host.project("demo").await;
+    let health = host.get(&format!("{V1}/projects/{project}/health")).await.json();
+    assert_eq!(health["healthy"], true, "{health}");
+    let plan = host.get(&format!("{V1}/projects/{project}/plan")).await.json();
+    assert_eq!(plan, json!({ "changes": [] }));
+    let inventory = host.get(&format!("{V1}/targets/mock/inventory")).await.json();
+    assert_eq!(inventory["holdings"][0]["ref"], project.as_str());
+    assert_eq!(host.get(&format!("{V1}/targets/nope/inventory")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn targets_are_listed_with_their_stacks() {
+    let host = Host::new().await;
+    let targets = host.get(&format!("{V1}/targets")).await.json();
+    assert_eq!(targets["targets"][0]["name"], "mock");
+    assert_eq!(targets["targets"][0]["stacks"][0]["name"], "mock");
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_503_without_its_inside() {
+    let host = Host::new().await;
+    let project = host.project("demo").await;
+    host.backend.disconnect();
+    let reply = host.get(&format!("{V1}/projects/{project}/health")).await;
+    assert_eq!((reply.status(), reply.json()["code"].as_str()), (503, Some("unavailable")));
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_status_is_there_or_the_time_is_up() {
+    let host = Host::new().await;
+    let project = host.project("demo").await;
+    let path = format!("{V1}/projects/{project}/wait");
+    let there = host.get(&format!("{path}?statuses=INACTIVE,ACTIVE_HEALTHY&timeout=5")).await;
+    assert_eq!((there.status(), there.json()["status"].as_str()), (200, Some("ACTIVE_HEALTHY")));
+    let late = host.get(&format!("{path}?statuses=INACTIVE&timeout=0")).await;
+    assert_eq!(late.status(), 504);
+    assert!(late.text().contains("ACTIVE_HEALTHY"), "{}", late.text());
+}
+
+#[tokio::test]
+async fn metrics_count_projects_and_operations() {
+    let host = Host::new().await;
+    host.project("demo").await;
+    let reply = host.get("/metrics").await;
+    assert!(reply.header("content-type").starts_with("text/plain; version=0.0.4"));
+    for line in [
+        "freehold_projects{status=\"ACTIVE_HEALTHY\"} 1",
+        "freehold_operations{kind=\"create\",state=\"succeeded\"} 1",
+        "freehold_operations_ended_total{kind=\"create\",outcome=\"succeeded\"} 1",
+        "freehold_leases_lost_total 0",
+    ] {
+        assert!(reply.text().lines().any(|found| found == line), "{line} is not in\n{}", reply.text());
+    }
+}
