@@ -62,7 +62,8 @@ impl Apply<'_> {
         )
         .await?;
         let stages = Stages::new(graph);
-        try_join_all(graph.containers.iter().map(|node| self.container(node, graph, &observed, &stages))).await?;
+        try_join_all(graph.containers.iter().map(|node| self.container(node, graph, &observed, &stages)))
+            .await?;
         Ok(())
     }
 
@@ -75,7 +76,8 @@ impl Apply<'_> {
         let mut seen = HashSet::new();
         let nodes = graph.containers.iter().filter(|node| seen.insert(node.image.as_str()));
         let found = try_join_all(nodes.map(|node| async {
-            let image = self.image(node).await.map_err(|error| at("pull image", node.service.as_str(), error))?;
+            let image =
+                self.image(node).await.map_err(|error| at("pull image", node.service.as_str(), error))?;
             Ok::<_, Error>((node.image.clone(), image))
         }));
         Ok(found.await?.into_iter().collect())
@@ -100,9 +102,9 @@ impl Apply<'_> {
                 && match self.purpose {
                     Purpose::First => false,
                     Purpose::Again => true,
-                    Purpose::Reconfigure => graph.users_of(&volume.name).any(|node| {
-                        observed.container(node.service.as_str()).is_some()
-                    }),
+                    Purpose::Reconfigure => graph
+                        .users_of(&volume.name)
+                        .any(|node| observed.container(node.service.as_str()).is_some()),
                 }
         };
         let Some(volume) = graph.volumes.iter().find(lost) else { return Ok(()) };
@@ -180,7 +182,10 @@ impl Apply<'_> {
             Ok(()) => {
                 stages.reach(&node.service, Stage::Started);
                 self.ctx.step("wait until ready", service).await?;
-                self.watch.ready(self.ctx, &id, node).await.map_err(|error| at("wait until ready", service, error))
+                self.watch
+                    .ready(self.ctx, &id, node)
+                    .await
+                    .map_err(|error| at("wait until ready", service, error))
             }
             Err(error) => Err(error),
         };
@@ -219,7 +224,10 @@ impl Apply<'_> {
             self.give_first_run_files(id, node, graph).await?;
         }
         let permit = self.ctx.bounded("start a container", async {
-            self.starts.acquire().await.map_err(|_| Error::internal("start a container: the backend is closed"))
+            self.starts
+                .acquire()
+                .await
+                .map_err(|_| Error::internal("start a container: the backend is closed"))
         });
         let _permit = permit.await?;
         self.ctx.step("start container", service).await?;

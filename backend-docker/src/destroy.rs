@@ -14,7 +14,12 @@ use crate::{
 ///
 /// # Errors
 /// The first thing that resisted, with all that is left in the context pair `left`.
-pub(crate) async fn destroy(engine: &Engine, files: &Files, ctx: &Context, project: &ProjectRef) -> Result<()> {
+pub(crate) async fn destroy(
+    engine: &Engine,
+    files: &Files,
+    ctx: &Context,
+    project: &ProjectRef,
+) -> Result<()> {
     let observed = Observed::of(engine, ctx, Some(project)).await?;
     let mut failures = Vec::new();
     // Nobody needs what is in them any more, so nothing is stopped with care.
@@ -39,10 +44,13 @@ pub(crate) async fn destroy(engine: &Engine, files: &Files, ctx: &Context, proje
     if files.has_project(project).await? {
         ctx.step("remove folder", "").await?;
         let removed = files.remove_project(project).await;
-        collect(&mut failures, vec![removed.map_err(|error| {
-            let path = files.project(project);
-            Error::internal(format!("remove folder {}", path.display())).because(error)
-        })])?;
+        collect(
+            &mut failures,
+            vec![removed.map_err(|error| {
+                let path = files.project(project);
+                Error::internal(format!("remove folder {}", path.display())).because(error)
+            })],
+        )?;
     }
     confirm(engine, files, ctx, project, failures).await
 }

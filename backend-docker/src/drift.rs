@@ -39,7 +39,13 @@ pub(crate) async fn plan(
                 ));
             }
             for network in &observed.networks {
-                changes.push(change(Action::Remove, "network", &network.name, "", "a paused project has none"));
+                changes.push(change(
+                    Action::Remove,
+                    "network",
+                    &network.name,
+                    "",
+                    "a paused project has none",
+                ));
             }
         }
         Wish::Active => {
@@ -83,7 +89,13 @@ fn networks(graph: &Graph, observed: &Observed) -> Vec<PlannedChange> {
     }
     for network in &observed.networks {
         if !graph.networks.iter().any(|node| node.name == network.name) {
-            changes.push(change(Action::Remove, "network", &network.name, "", "the stack has no such network"));
+            changes.push(change(
+                Action::Remove,
+                "network",
+                &network.name,
+                "",
+                "the stack has no such network",
+            ));
         }
     }
     changes

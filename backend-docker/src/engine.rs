@@ -13,7 +13,12 @@ use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
 use freehold_core::{Context, Kind, ProjectRef};
 use tokio::net::{TcpStream, UnixStream};
 
-pub(crate) use self::{containers::{Container, State}, images::Image, networks::Network, volumes::Volume};
+pub(crate) use self::{
+    containers::{Container, State},
+    images::Image,
+    networks::Network,
+    volumes::Volume,
+};
 use crate::{error::EngineError, labels};
 
 /// Where Docker listens unless told otherwise.
@@ -143,7 +148,9 @@ fn unreachable_at(address: &str, source: io::Error) -> EngineError {
         io::ErrorKind::PermissionDenied => {
             "this user may not use the socket: add the user to the socket's group (usually docker), or run as root"
         }
-        io::ErrorKind::ConnectionRefused => "nothing listens there: start Docker, or set `host` to where it listens",
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there: start Docker, or set `host` to where it listens"
+        }
         _ => "check that Docker runs there and can be reached",
     };
     EngineError::Unreachable { address: address.to_owned(), way_out, source }

@@ -55,7 +55,9 @@ impl EngineError {
     /// The status that the engine answered with, if it did.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
-            Self::Call { source: Bollard::DockerResponseServerError { status_code, .. }, .. } => Some(*status_code),
+            Self::Call { source: Bollard::DockerResponseServerError { status_code, .. }, .. } => {
+                Some(*status_code)
+            }
             _ => None,
         }
     }

@@ -25,7 +25,13 @@ pub(crate) struct Stages(Vec<(ServiceName, watch::Sender<Stage>)>);
 impl Stages {
     /// All services of a graph, waiting.
     pub(crate) fn new(graph: &Graph) -> Self {
-        Self(graph.containers.iter().map(|node| (node.service.clone(), watch::Sender::new(Stage::Waiting))).collect())
+        Self(
+            graph
+                .containers
+                .iter()
+                .map(|node| (node.service.clone(), watch::Sender::new(Stage::Waiting)))
+                .collect(),
+        )
     }
 
     /// Notes that a service has come so far.

@@ -20,7 +20,12 @@ use crate::{
 ///
 /// # Errors
 /// `Unavailable` if the engine does not answer.
-pub(crate) async fn health(watch: &Watch, ctx: &Context, graph: &Graph, redactor: &Redactor) -> Result<Health> {
+pub(crate) async fn health(
+    watch: &Watch,
+    ctx: &Context,
+    graph: &Graph,
+    redactor: &Redactor,
+) -> Result<Health> {
     let observed = Observed::of(&watch.engine, ctx, Some(&graph.project)).await?;
     let services = graph.containers.iter().map(|node| async {
         let mut health = service(watch, ctx, node, &observed).await?;

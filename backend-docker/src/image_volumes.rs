@@ -16,7 +16,11 @@ pub(crate) fn add(graph: &mut Graph, images: &HashMap<String, Image>, key: &Hash
     for node in &mut graph.containers {
         let Some(image) = images.get(&node.image) else { continue };
         for target in &image.volumes {
-            if node.mounts.iter().any(|mount| mount.target.trim_end_matches('/') == target.trim_end_matches('/')) {
+            if node
+                .mounts
+                .iter()
+                .any(|mount| mount.target.trim_end_matches('/') == target.trim_end_matches('/'))
+            {
                 continue;
             }
             let short = format!("{}-{}", node.service, &key.hash(target.as_bytes())[..8]);

@@ -36,7 +36,13 @@ pub(crate) fn read(
 
 fn options(request: &LogRequest) -> LogsOptions {
     let tail = request.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
-    LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(request.follow).tail(&tail).build()
+    LogsOptionsBuilder::default()
+        .stdout(true)
+        .stderr(true)
+        .timestamps(true)
+        .follow(request.follow)
+        .tail(&tail)
+        .build()
 }
 
 struct Reader {
@@ -60,7 +66,10 @@ impl Reader {
                     Some(Ok(other)) => (LogStream::Stdout, out.push(other.as_ref())),
                     Some(Err(error)) => {
                         let message = format!("read the log of {}", self.service);
-                        let _ = self.sender.send(Err(Error::new(Kind::Unavailable, message).because(error))).await;
+                        let _ = self
+                            .sender
+                            .send(Err(Error::new(Kind::Unavailable, message).because(error)))
+                            .await;
                         return;
                     }
                     None => break,
@@ -107,7 +116,9 @@ impl Lines {
 /// The engine writes its own time before each line: `2026-11-23T10:00:00.123456789Z text`.
 fn timed(line: &str) -> (Option<OffsetDateTime>, &str) {
     match line.split_once(' ').unwrap_or((line, "")) {
-        (at, text) if OffsetDateTime::parse(at, &Rfc3339).is_ok() => (OffsetDateTime::parse(at, &Rfc3339).ok(), text),
+        (at, text) if OffsetDateTime::parse(at, &Rfc3339).is_ok() => {
+            (OffsetDateTime::parse(at, &Rfc3339).ok(), text)
+        }
         _ => (None, line),
     }
 }

@@ -122,5 +122,7 @@ async fn connect(probe: &Probe, ip: IpAddr) -> (String, Option<String>) {
 
 /// What a probe says within the time that an answer may take.
 async fn within<T, E: From<String>>(probe: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    tokio::time::timeout(PATIENCE, probe).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}").into()))
+    tokio::time::timeout(PATIENCE, probe)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}").into()))
 }

@@ -34,7 +34,10 @@ pub(crate) async fn stop(
     let depths = depths(graph);
     let depth = |container: &Container| {
         // What the graph does not know waits for nothing, and may need anything: it goes first.
-        depths.iter().find(|(service, _)| *service == container.service()).map_or(usize::MAX, |(_, depth)| *depth)
+        depths
+            .iter()
+            .find(|(service, _)| *service == container.service())
+            .map_or(usize::MAX, |(_, depth)| *depth)
     };
     let mut levels: Vec<usize> = containers.iter().map(|(container, _)| depth(container)).collect();
     levels.sort_unstable();
@@ -50,11 +53,16 @@ async fn stop_one(watch: &Watch, ctx: &Context, container: &Container, then: The
     let (id, service) = (container.id.as_str(), container.service());
     let engine = &watch.engine;
     let named = |error| at("stop container", service, error);
-    let Some(state) = engine.state(ctx, id).await.map_err(|error| named(error.into()))? else { return Ok(()) };
+    let Some(state) = engine.state(ctx, id).await.map_err(|error| named(error.into()))? else {
+        return Ok(());
+    };
     if state.running {
         ctx.step("stop container", service).await?;
         engine.signal_container(ctx, id, &state.stop_signal).await.map_err(|error| named(error.into()))?;
-        let grace = state.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map_or(GRACE, Duration::from_secs);
+        let grace = state
+            .stop_timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(GRACE, Duration::from_secs);
         if !watch.stopped(ctx, id, grace).await.map_err(named)? {
             ctx.step("kill container", service).await?;
             engine.signal_container(ctx, id, "SIGKILL").await.map_err(|error| named(error.into()))?;

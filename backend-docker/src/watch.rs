@@ -55,7 +55,11 @@ impl Watch {
             let state = self.engine.state(ctx, id).await?.ok_or_else(|| gone(node))?;
             let restarts = state.restarts - *restarts.get_or_insert(state.restarts);
             if !state.running && !state.restarting {
-                return if node.may_end() && state.is_done() { Ok(Stage::Done) } else { Err(ended(node, &state)) };
+                return if node.may_end() && state.is_done() {
+                    Ok(Stage::Done)
+                } else {
+                    Err(ended(node, &state))
+                };
             }
             if restarts > RESTARTS_TOLERATED {
                 return Err(ended(node, &state).with("restarts", restarts));
@@ -105,6 +109,7 @@ fn gone(node: &ContainerNode) -> Error {
 }
 
 fn ended(node: &ContainerNode, state: &State) -> Error {
-    let error = Error::internal(format!("run {}: its container exited with code {}", node.service, state.exit_code));
+    let error =
+        Error::internal(format!("run {}: its container exited with code {}", node.service, state.exit_code));
     error.with("engine", &state.error)
 }

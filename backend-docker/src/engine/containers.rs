@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use bollard::{
     models::ContainerInspectResponse,
     query_parameters::{
-        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-        RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
+        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+        LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+        UploadToContainerOptionsBuilder,
     },
 };
 use freehold_core::{Context, ProjectRef, Redactor, Report, report::ReportBuilder};
@@ -95,7 +96,8 @@ impl Engine {
         project: Option<&ProjectRef>,
     ) -> Result<Vec<Container>, EngineError> {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&ours(project)).build();
-        let found = self.call(ctx, "list", "containers", self.client().list_containers(Some(options))).await?;
+        let found =
+            self.call(ctx, "list", "containers", self.client().list_containers(Some(options))).await?;
         Ok(found
             .into_iter()
             .map(|container| Container {
@@ -126,8 +128,13 @@ impl Engine {
 
     /// Starts a container. One that runs is started.
     pub(crate) async fn start_container(&self, ctx: &Context, id: &str) -> Result<(), EngineError> {
-        self.call(ctx, "start container", id, self.client().start_container(id, None::<StartContainerOptions>))
-            .await
+        self.call(
+            ctx,
+            "start container",
+            id,
+            self.client().start_container(id, None::<StartContainerOptions>),
+        )
+        .await
     }
 
     /// Sends a container a signal. One that does not run has it.
@@ -162,14 +169,14 @@ impl Engine {
     pub(crate) async fn upload(&self, ctx: &Context, id: &str, archive: Vec<u8>) -> Result<(), EngineError> {
         let options = UploadToContainerOptionsBuilder::default().path("/").build();
         let body = bollard::body_full(archive.into());
-        self.call(ctx, "copy files into", id, self.client().upload_to_container(id, Some(options), body)).await
+        self.call(ctx, "copy files into", id, self.client().upload_to_container(id, Some(options), body))
+            .await
     }
 
     /// What a container printed last, redacted. It is for an error's report, so an engine that does not tell gives less.
     pub(crate) async fn last_output(&self, ctx: &Context, id: &str, redactor: &Redactor) -> Report {
         let mut report = ReportBuilder::new(redactor);
-        let options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(LAST_LINES).build();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(LAST_LINES).build();
         let read = async {
             let mut lines = std::pin::pin!(self.client().logs(id, Some(options)));
             while let Some(Ok(line)) = lines.next().await {
@@ -195,7 +202,8 @@ fn state(container: ContainerInspectResponse) -> State {
         let status = health.status?.to_string();
         let last = health.log.unwrap_or_default().pop();
         let output = last.and_then(|result| result.output).unwrap_or_default();
-        (!matches!(status.as_str(), "" | "none")).then(|| EngineHealth { status, output: output.trim().to_owned() })
+        (!matches!(status.as_str(), "" | "none"))
+            .then(|| EngineHealth { status, output: output.trim().to_owned() })
     });
     let test = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();

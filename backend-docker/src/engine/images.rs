@@ -56,6 +56,10 @@ impl Engine {
             }
             Ok(Ok(()))
         };
-        ctx.bounded(verb, pull).await?.map_err(|source| EngineError::Call { verb, thing: name.to_owned(), source })
+        ctx.bounded(verb, pull).await?.map_err(|source| EngineError::Call {
+            verb,
+            thing: name.to_owned(),
+            source,
+        })
     }
 }

@@ -90,12 +90,19 @@ impl Engine {
             .await;
         match joined {
             // The engine has no other code for "already in it".
-            Err(error) if error.status() == Some(403) && self.is_member(ctx, container, place).await? => Ok(()),
+            Err(error) if error.status() == Some(403) && self.is_member(ctx, container, place).await? => {
+                Ok(())
+            }
             other => other,
         }
     }
 
-    async fn is_member(&self, ctx: &Context, container: &str, place: &Attachment) -> Result<bool, EngineError> {
+    async fn is_member(
+        &self,
+        ctx: &Context,
+        container: &str,
+        place: &Attachment,
+    ) -> Result<bool, EngineError> {
         let inspected = self
             .call(
                 ctx,

@@ -48,10 +48,7 @@ pub(super) async fn replace(from: &Path, to: &Path) -> Result<()> {
 /// Whether a file, or every file of a folder, is as it was. What is there beyond that does not matter.
 pub(super) async fn same(kept: &Path, copy: &Path) -> Result<bool> {
     let (kept, copy) = (kept.to_owned(), copy.to_owned());
-    blocking(move || {
-        same_entry(&kept, &copy).map_err(|error| failed("compare", &copy, error))
-    })
-    .await
+    blocking(move || same_entry(&kept, &copy).map_err(|error| failed("compare", &copy, error))).await
 }
 
 fn same_entry(kept: &Path, copy: &Path) -> io::Result<bool> {
@@ -87,7 +84,8 @@ impl Copy<'_> {
         if fs::symlink_metadata(from).map_err(read)?.is_symlink() {
             let target = fs::canonicalize(from).map_err(read)?;
             if !target.starts_with(fs::canonicalize(self.root).map_err(read)?) {
-                let problem = format_args!("{} is a link that leads out of the stack's folder", from.display());
+                let problem =
+                    format_args!("{} is a link that leads out of the stack's folder", from.display());
                 return Err(Error::invalid("stack", problem));
             }
             return self.entry(&target, to);
@@ -118,12 +116,18 @@ impl Copy<'_> {
 
 /// Makes a folder that everybody who comes this far may read.
 fn folder(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| failed("make", path, error))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|error| failed("make", path, error))
 }
 
 /// File work goes to the threads that are there for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("work on files").because(error))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("work on files").because(error))?
 }
 
 /// Fails if a path, with all links followed, leads out of a folder. One that is not there leads nowhere.

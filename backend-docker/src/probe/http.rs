@@ -11,7 +11,9 @@ const STATUS_LINE: u64 = 256;
 /// Asks for `path`; any status below 400 is well.
 pub(super) async fn probe(address: SocketAddr, path: &str) -> Result<(), String> {
     let mut stream = super::tcp::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: freehold\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: freehold\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.map_err(|error| format!("{address}: {error}"))?;
     let mut head = Vec::new();
     let mut stream = stream.take(STATUS_LINE);

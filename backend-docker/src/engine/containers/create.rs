@@ -48,8 +48,10 @@ impl Engine {
         let Some(found) = self.labels_of(ctx, &node.name).await? else { return Ok(None) };
         let (id, labels) = found;
         if labels.get(labels::REF) != node.labels.get(labels::REF) {
-            let message =
-                format!("create container {}: a container of that name is there and is not this project's", node.name);
+            let message = format!(
+                "create container {}: a container of that name is there and is not this project's",
+                node.name
+            );
             return Err(Error::new(Kind::Conflict, message).into());
         }
         Ok((labels.get(labels::CONFIG_HASH) == Some(&node.config_hash)).then_some(id))
@@ -61,7 +63,8 @@ impl Engine {
         name: &str,
     ) -> Result<Option<(String, HashMap<String, String>)>, EngineError> {
         let options = None::<bollard::query_parameters::InspectContainerOptions>;
-        match self.call(ctx, "inspect container", name, self.client().inspect_container(name, options)).await {
+        match self.call(ctx, "inspect container", name, self.client().inspect_container(name, options)).await
+        {
             Ok(found) => {
                 let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
                 Ok(found.id.map(|id| (id, labels)))
@@ -79,7 +82,8 @@ fn body(node: &ContainerNode, folder: &Path) -> ContainerCreateBody {
         None => name.clone(),
     });
     let endpoints = node.networks.first().map(|place| {
-        let settings = EndpointSettings { aliases: Some(place.aliases.clone()), ..EndpointSettings::default() };
+        let settings =
+            EndpointSettings { aliases: Some(place.aliases.clone()), ..EndpointSettings::default() };
         HashMap::from([(place.network.clone(), settings)])
     });
     ContainerCreateBody {
@@ -104,14 +108,18 @@ fn body(node: &ContainerNode, folder: &Path) -> ContainerCreateBody {
 fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &node.ports {
-        let binding =
-            PortBinding { host_ip: Some(port.host_ip.to_string()), host_port: Some(port.host_port.to_string()) };
+        let binding = PortBinding {
+            host_ip: Some(port.host_ip.to_string()),
+            host_port: Some(port.host_port.to_string()),
+        };
         bindings.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
     }
     let extras = &node.extras;
     let list = |items: &Vec<String>| (!items.is_empty()).then(|| items.clone());
     HostConfig {
-        network_mode: Some(node.networks.first().map_or_else(|| "none".into(), |place| place.network.clone())),
+        network_mode: Some(
+            node.networks.first().map_or_else(|| "none".into(), |place| place.network.clone()),
+        ),
         port_bindings: Some(bindings),
         restart_policy: Some(restart(node.restart)),
         mounts: Some(node.mounts.iter().map(|mount| engine_mount(mount, folder)).collect()),

@@ -1,0 +1,9 @@
+//! The Docker backend against the real engine, and against sockets that misbehave. The real engine is the one that
+//! `DOCKER_HOST` names, or the one at Docker's default address; without one its tests say `skipped: …`, which is an
+//! error where `CI=true`.
+
+mod failures;
+mod fixture;
+mod isolation;
+mod life;
+mod troubled_engine;
