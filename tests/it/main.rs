@@ -1,3 +1,9 @@
 //! Tests that need several crates at once, on real parts.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
 mod architecture;
+mod host;
+mod many;
+mod postgres;
+mod webapp;

@@ -1,1 +1,11 @@
-//! What the tests that need several crates at once share: real parts, and where they are found.
+//! What the tests that need several crates at once share: real parts, where they are found, and what is left of them.
+
+mod census;
+mod folder;
+mod parts;
+mod psql;
+
+pub use census::{containers, docker_census, listens};
+pub use folder::passable_folder;
+pub use parts::{docker_engine, docker_host, freehold_program, postgresql, workspace};
+pub use psql::{Psql, connection_password};
