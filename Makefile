@@ -6,6 +6,9 @@
 # cargo would take make's own job server for its own.
 unexport MAKEFLAGS MFLAGS
 
+# An archive knows nothing of the workspace's profile; with it, what `make test` compiled is not compiled again.
+workspace_profile := --config 'profile.dev.debug="line-tables-only"' --config 'profile.dev.package."*".debug=false'
+
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
@@ -25,7 +28,7 @@ deny: ## licences, sources and advisories of all dependencies (needs cargo-deny)
 	cargo deny --all-features check
 
 package: ## build every library from the archive that would be published
-	cargo package --workspace --exclude freehold-examples --exclude freehold-tests
+	cargo package --workspace --exclude freehold-examples --exclude freehold-tests $(workspace_profile)
 
 clean-test: ## forget the test images' archive and the data of the test engine
 	rm -rf "$${FREEHOLD_CACHE:-.cache}"
