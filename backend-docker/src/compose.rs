@@ -26,11 +26,9 @@ use self::{
     yaml::Node,
 };
 pub(crate) use self::{
-    environment::EnvFile,
     mounts::{ServiceMount, Source},
     networks::{DEFAULT_NETWORK, Network},
-    ports::Port,
-    service::{Dependency, Service},
+    service::Service,
 };
 
 /// A Compose file.
@@ -93,7 +91,7 @@ impl ComposeFile {
                     && !self.volumes.contains(volume)
                 {
                     let message = format!(
-                        "the volume {volume} is not declared: add it under volumes, or write ./{volume} for a folder"
+                        "the volume {volume} is not declared: add it under volumes, or write ./{volume}"
                     );
                     return Err(problem("volumes", message));
                 }

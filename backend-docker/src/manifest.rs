@@ -198,7 +198,7 @@ impl Url {
                 });
                 let published = published.ok_or_else(|| {
                     let message = format!(
-                        "{{{placeholder}}} is neither {{public_host}} nor the {{port:SERVICE/PORT}} of a published port"
+                        "{{{placeholder}}} is neither {{public_host}} nor a published {{port:SERVICE/PORT}}"
                     );
                     Problem::of_file(FILE, message).at_key(format!("urls.{}", self.variable))
                 })?;

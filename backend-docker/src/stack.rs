@@ -166,7 +166,33 @@ impl Stack {
             .iter()
             .map(|secret| SecretSpec { name: secret.name.clone(), generator: secret.generate.clone() })
             .collect();
+        self.check_data(compose)?;
         self.spec.validate().map_err(|error| Problem::of_file(manifest::FILE, error.to_string()).into())
+    }
+
+    /// Checks that each data directory is mounted somewhere and becomes a volume of its own.
+    fn check_data(&self, compose: &ComposeFile) -> Result<()> {
+        let mounts = || compose.services.iter().flat_map(|service| &service.mounts);
+        for (index, data) in self.manifest.data.iter().enumerate() {
+            let problem =
+                |message: String| Problem::of_file(manifest::FILE, message).at_key(format!("data[{index}]"));
+            let here = place(&data.path);
+            let is_mounted =
+                mounts().any(|mount| matches!(&mount.source, Source::Path(path) if place(path) == here));
+            if !is_mounted || matches!(here, Place::Outside(_)) {
+                let message = format!("no service mounts {} of the stack's folder", data.path);
+                return Err(problem(message).into());
+            }
+            let earlier = self.manifest.data[..index].iter().any(|other| other.volume == data.volume);
+            if earlier || compose.volumes.contains(&data.volume) {
+                return Err(problem(format!(
+                    "there is a volume {} already: choose another name",
+                    data.volume
+                ))
+                .into());
+            }
+        }
+        Ok(())
     }
 
     fn read_env_files(&mut self, folder: &Path, compose: &ComposeFile) -> Result<()> {
@@ -258,7 +284,7 @@ fn compose_file(folder: &Path, env: &DotEnv) -> Result<String> {
     match chosen {
         Some(files) if files.contains(':') => {
             let message = format!(
-                "{files:?} names several files: one Compose file a stack is supported, so write what they come to into one"
+                "{files:?} names several files, and a stack has one: write what they come to into one"
             );
             Err(Problem::of_file(".env", message).at_key("COMPOSE_FILE").into())
         }

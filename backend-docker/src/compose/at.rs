@@ -25,11 +25,6 @@ impl<'a> At<'a> {
         self.key.rsplit('.').next().unwrap_or_default()
     }
 
-    /// The key from the root on.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
-    }
-
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -136,7 +131,7 @@ impl<'a> At<'a> {
         }
         let way_out = match name {
             "build" | "develop" => "build and tag the image first, and name it in image",
-            "container_name" | "scale" | "deploy" => "Freehold runs one container of each service",
+            "scale" | "deploy" => "Freehold runs one container of each service",
             "profiles" => "take the key away, and name services that are off by default in freehold.toml",
             "extends" | "include" => "write everything into this file; anchors and << save repetitions",
             "external" => "a project touches nothing outside itself",

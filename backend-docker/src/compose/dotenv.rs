@@ -11,6 +11,9 @@ use super::{
     problem::{Problem, Result},
 };
 
+const NO_TEMPLATE: &str = "a '$' in its value names no variable, or one that is required and not set: write '$$' for a \
+                           dollar sign, or use single quotes";
+
 /// A parsed file: its lines in order, their variables not yet replaced.
 #[derive(Clone, Default)]
 pub(crate) struct DotEnv {
@@ -81,12 +84,10 @@ impl DotEnv {
                 (Written::Outside, None) => continue,
                 (Written::Literal(text), _) => text.clone(),
                 (Written::Template(template), _) => {
-                    interpolate(template, &|name| values.get(name).or_else(|| outside.get(name)).cloned())
-                        .map_err(|_| {
-                            let message = "its value holds a '$' that names no variable, or a required variable \
-                                           that is not set: write '$$' for a dollar sign, or use single quotes";
-                            Problem::on_line(&self.file, *line, message).at_key(name)
-                        })?
+                    let lookup = |name: &str| values.get(name).or_else(|| outside.get(name)).cloned();
+                    let value = interpolate(template, &lookup);
+                    // What is wrong with it could show a part of the value.
+                    value.map_err(|_| Problem::on_line(&self.file, *line, NO_TEMPLATE).at_key(name))?
                 }
             };
             values.insert(name.clone(), value);

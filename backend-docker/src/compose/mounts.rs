@@ -2,8 +2,7 @@
 
 use super::{at::At, problem::Result};
 
-const SHORT: &str = "TARGET, SOURCE:TARGET or SOURCE:TARGET:OPTIONS, the target an absolute path, a source in the folder with ./ \
-                     in front of it";
+const SHORT: &str = "TARGET, SOURCE:TARGET or SOURCE:TARGET:OPTIONS, the target absolute, a source in the folder beginning with ./";
 
 /// A mount as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +63,9 @@ fn short(at: &At<'_>) -> Result<ServiceMount> {
             // Labels for SELinux, and what Docker Desktop once made of consistency: neither changes anything here.
             "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
             _ => {
-                return Err(at.problem(format!("the option {option:?} is not supported: ro, rw, z and Z are")));
+                return Err(
+                    at.problem(format!("the option {option:?} is not supported: ro, rw, z and Z are"))
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use freehold_core::stack::Protocol;
 
 use super::{at::At, problem::Result};
 
-const SHORT: &str = "CONTAINER, HOST:CONTAINER or IP:HOST:CONTAINER, each a port or a range like 3000-3005, with /tcp or /udp";
+const SHORT: &str = "CONTAINER, HOST:CONTAINER or IP:HOST:CONTAINER, each a port or a range like 3000-3005, then /tcp or /udp";
 const PORT: &str = "a port from 1 to 65535, or a range of them";
 
 /// A container port that is published.

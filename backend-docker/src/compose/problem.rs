@@ -1,5 +1,7 @@
 //! What is wrong with a file of a stack, and where.
 
+use std::fmt;
+
 use freehold_core::{Error, Kind};
 
 /// The result of reading a file of a stack.
@@ -7,8 +9,7 @@ pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
 /// What is wrong, as compilers say it: `docker-compose.yml:12: services.db.ports[0]: …`. The message shows what stands
 /// in the file, never what a variable came to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {}{message}", .line.map(|line| format!(":{line}")).unwrap_or_default(), .key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     file: String,
     line: Option<usize>,
@@ -33,6 +34,21 @@ impl Problem {
         self
     }
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {

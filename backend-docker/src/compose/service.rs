@@ -136,6 +136,10 @@ impl Service {
             "security_opt" => self.extras.security_opt = at.texts()?,
             "cap_add" => self.extras.cap_add = at.texts()?,
             "cap_drop" => self.extras.cap_drop = at.texts()?,
+            "extra_hosts" => {
+                self.extras.extra_hosts = at.texts()?.iter().map(|host| host.replacen('=', ":", 1)).collect();
+            }
+            "ulimits" => self.extras.ulimits = ulimits(at)?,
             "read_only" => self.extras.read_only = at.flag()?,
             _ => at.unknown()?,
         }
@@ -193,6 +197,31 @@ fn depends_on(at: &At<'_>) -> Result<Vec<Dependency>> {
         dependencies.push(Dependency { service: named(&at, name)?, condition, required });
     }
     Ok(dependencies)
+}
+
+/// A number for both bounds of a resource, or a mapping with `soft` and `hard`.
+fn ulimits(at: &At<'_>) -> Result<Vec<(String, i64, i64)>> {
+    let number = |at: &At<'_>| at.read("a whole number, -1 for no limit", |text| text.parse().ok());
+    let mut limits = Vec::new();
+    for (name, at) in at.entries()? {
+        let (mut soft, mut hard) = (None, None);
+        if !at.is_map() {
+            (soft, hard) = (Some(number(&at)?), Some(number(&at)?));
+        } else {
+            for (key, at) in at.entries()? {
+                match key {
+                    "soft" => soft = Some(number(&at)?),
+                    "hard" => hard = Some(number(&at)?),
+                    _ => at.unknown()?,
+                }
+            }
+        }
+        let (Some(soft), Some(hard)) = (soft, hard) else {
+            return Err(at.problem("soft or hard is missing: write both, or one number for both"));
+        };
+        limits.push((name.to_owned(), soft, hard));
+    }
+    Ok(limits)
 }
 
 fn restart(text: &str) -> Option<Restart> {

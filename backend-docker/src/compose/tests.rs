@@ -49,6 +49,8 @@ fn every_key_that_is_promised_is_read() {
     cap_drop: [ALL]
     security_opt: ["label=disable"]
     read_only: true
+    extra_hosts: ["gate=10.0.0.1"]
+    ulimits: {nproc: 65535, nofile: {soft: 1, hard: 2}}
     expose: [5432]
     x-note: anything
 "#,
@@ -95,6 +97,8 @@ fn every_key_that_is_promised_is_read() {
         (db.restart, db.init, db.stop_grace),
         (Restart::OnFailure(Some(3)), Some(true), Some(Duration::from_secs(60)))
     );
+    assert_eq!(db.extras.extra_hosts, ["gate:10.0.0.1"]);
+    assert_eq!(db.extras.ulimits, [("nproc".to_owned(), 65535, 65535), ("nofile".to_owned(), 1, 2)]);
     assert_eq!((db.memory_bytes, db.cpus), (Some(512 << 20), Some(0.5)));
     assert_eq!((db.labels["a"].as_str(), db.labels["c"].as_str()), ("b", ""));
     assert_eq!((db.container_name.as_deref(), db.hostname.as_deref()), (Some("the-db"), Some("db1")));

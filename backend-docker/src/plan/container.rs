@@ -151,14 +151,15 @@ impl Planner<'_> {
                 let offset = spec.port_offset(&service.name, port.container_port, port.protocol);
                 let offset = offset.ok_or_else(|| {
                     let message = format!(
-                        "{} is published because of a variable: a project cannot change which ports its stack publishes",
+                        "{} is published because of a variable: a project cannot change its stack's ports",
                         port.container_port
                     );
                     self.identity.stack.problem(service.name.as_str(), "ports", message)
                 })?;
                 let host_port = runtime.ports.port(offset).ok_or_else(|| {
                     let needed = spec.port_count();
-                    Error::invalid("ports", format_args!("the stack needs {needed}, and the block has {}", runtime.ports.count))
+                    let has = runtime.ports.count;
+                    Error::invalid("ports", format_args!("the stack needs {needed}, and the block has {has}"))
                 })?;
                 Ok(PublishedPort {
                     container_port: port.container_port,

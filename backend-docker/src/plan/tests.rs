@@ -48,14 +48,15 @@ fn printed(graph: &Graph, runtime: &Runtime) -> String {
             })
         })
         .collect();
-    let networks: Vec<_> = graph.networks.iter().map(|node| json!({"name": node.name, "subnet": node.subnet, "internal": node.internal, "labels": node.labels})).collect();
-    let volumes: Vec<_> = graph
-        .volumes
-        .iter()
-        .map(|node| json!({"name": node.name, "data": node.data, "labels": node.labels}))
-        .collect();
-    let first_run = graph.first_run.as_ref().map(|place| format!("{}:{}", place.service, place.path));
-    let text = json!({"project": graph.project, "networks": networks, "volumes": volumes, "containers": containers, "first_run": first_run});
+    let network = |node: &crate::graph::NetworkNode| json!({"name": node.name, "subnet": node.subnet, "internal": node.internal, "labels": node.labels});
+    let volume = |node: &VolumeNode| json!({"name": node.name, "data": node.data, "labels": node.labels});
+    let text = json!({
+        "project": graph.project,
+        "networks": graph.networks.iter().map(network).collect::<Vec<_>>(),
+        "volumes": graph.volumes.iter().map(volume).collect::<Vec<_>>(),
+        "containers": containers,
+        "first_run": graph.first_run.as_ref().map(|place| format!("{}:{}", place.service, place.path)),
+    });
     runtime.redactor().redact(&serde_json::to_string_pretty(&text).unwrap()) + "\n"
 }
 

@@ -124,6 +124,7 @@ fn a_variable_that_a_secret_sets_or_nobody_reads_is_refused() {
         stack.variables(&runtime, "x").unwrap_err().to_string()
     };
     assert_eq!(with("PASSWORD"), "variables.PASSWORD: is set by the secret password: choose that");
+    assert!(with("postgres").contains("reads no such variable"));
     assert_eq!(with("LEVLE"), "variables.LEVLE: stack small reads no such variable");
 }
 
@@ -152,6 +153,12 @@ fn whatever_is_wrong_with_the_folder_is_said_at_load() {
             "[[urls]]\nvariable = \"URL\"\nvalue = \"{port:db/80}\"\n",
             "",
             "freehold.toml: urls.URL: {port:db/80} is neither",
+        ),
+        (
+            DB,
+            "[[data]]\npath = \"./data\"\nvolume = \"data\"\n",
+            "",
+            "freehold.toml: data[0]: no service mounts ./data",
         ),
         (DB, "", "COMPOSE_FILE=a.yml:b.yml", ".env: COMPOSE_FILE: \"a.yml:b.yml\" names several files"),
         (DB, "", "COMPOSE_FILE=other.yml", "other.yml: there is no such file"),

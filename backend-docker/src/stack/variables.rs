@@ -12,7 +12,7 @@ use super::{Stack, nobody};
 use crate::compose::{
     dotenv::Precedence,
     interpolate::variables_of,
-    yaml::{Node, Value},
+    yaml::{Entry, Node, Value},
 };
 
 /// What stands for a secret while there is no project.
@@ -96,26 +96,28 @@ impl Stack {
     fn known_variables(&self) -> BTreeSet<&str> {
         let mut known: BTreeSet<&str> = self.env.names().collect();
         known.extend(self.manifest.urls.iter().map(|url| url.variable.as_str()));
-        read_in(&self.tree, &mut known);
+        read_in(&self.tree, false, &mut known);
         known
     }
 }
 
-/// Adds what the values of a tree read. A name alone, as `environment` may hold it, is a variable too.
-fn read_in<'a>(node: &'a Node, known: &mut BTreeSet<&'a str>) {
+/// Adds what the values of a tree read. In `environment`, a name alone is a variable too.
+fn read_in<'a>(node: &'a Node, environment: bool, known: &mut BTreeSet<&'a str>) {
     match &node.value {
         Value::Null => {}
         Value::Scalar(scalar) => {
             known.extend(variables_of(&scalar.written));
-            known.insert(&scalar.written);
+            if environment {
+                known.insert(&scalar.written);
+            }
         }
-        Value::List(items) => items.iter().for_each(|item| read_in(item, known)),
+        Value::List(items) => items.iter().for_each(|item| read_in(item, environment, known)),
         Value::Map(entries) => {
-            for entry in entries {
-                if matches!(entry.node.value, Value::Null) {
-                    known.insert(&entry.key);
+            for Entry { key, node, .. } in entries {
+                if environment && matches!(node.value, Value::Null) {
+                    known.insert(key);
                 }
-                read_in(&entry.node, known);
+                read_in(node, key == "environment" && !environment, known);
             }
         }
     }
