@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    net::{IpAddr, UdpSocket},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -73,7 +74,10 @@ impl DockerBackend {
         for source in &config.stacks {
             load(&source.folder, source).await?;
         }
-        let direct = config.probe_directly.unwrap_or_else(|| engine.is_local() && !in_container());
+        let direct = match config.probe_directly {
+            Some(direct) => direct,
+            None => engine.is_local() && shares_network(engine.bridge_gateway(&Context::new(GREETING)).await),
+        };
         let probes = config.probes_in_flight.unwrap_or(4 * identity.cpus);
         let starts = config.starts_in_flight.unwrap_or(identity.cpus.max(2)).max(1);
         let stop = CancellationToken::new();
@@ -131,7 +135,12 @@ impl DockerBackend {
     }
 
     /// A project with its plan, ready to be worked on.
-    fn project<'a>(&'a self, ctx: &'a Context, runtime: &'a Runtime, stack: &'a Stack) -> Result<Project<'a>> {
+    fn project<'a>(
+        &'a self,
+        ctx: &'a Context,
+        runtime: &'a Runtime,
+        stack: &'a Stack,
+    ) -> Result<Project<'a>> {
         let surroundings = Surroundings {
             folder: self.files.project(&runtime.project),
             bind_address: self.config.bind_address,
@@ -158,7 +167,10 @@ impl Provisioner for DockerBackend {
     async fn describe(&self, ctx: &Context) -> Result<Description> {
         let identity = self.watch.engine.identity(ctx).await?;
         if identity.id != self.identity.id {
-            let message = format!("describe the target: the engine was {} and is now {}", self.identity.id, identity.id);
+            let message = format!(
+                "describe the target: the engine was {} and is now {}",
+                self.identity.id, identity.id
+            );
             return Err(Error::internal(message));
         }
         let mut stacks = Vec::with_capacity(self.config.stacks.len());
@@ -168,7 +180,11 @@ impl Provisioner for DockerBackend {
         Ok(Description {
             engine: identity.id,
             machine: identity.machine,
-            capabilities: BTreeSet::from([Capability::RestartServices, Capability::FollowLogs, Capability::Limits]),
+            capabilities: BTreeSet::from([
+                Capability::RestartServices,
+                Capability::FollowLogs,
+                Capability::Limits,
+            ]),
             stacks,
         })
     }
@@ -247,8 +263,12 @@ async fn load(folder: &Path, source: &StackSource) -> Result<Stack> {
         .map_err(|error| Error::internal("load a stack").because(error))?
 }
 
-/// Whether this process runs in a container of Docker's, from which neither other containers nor the machine's own
-/// loopback address can be reached.
-fn in_container() -> bool {
-    Path::new("/.dockerenv").exists()
+/// Whether this process is in the engine's own network, and so reaches what is published there and what runs there: the
+/// gateway of the engine's bridge is then an address of ours, that we can bind to. From inside a container it is not.
+fn shares_network(gateway: Option<IpAddr>) -> bool {
+    match gateway {
+        Some(gateway) => UdpSocket::bind((gateway, 0)).is_ok(),
+        // An engine without its default bridge; the mark that Docker leaves in containers is all there is to go by.
+        None => !Path::new("/.dockerenv").exists(),
+    }
 }

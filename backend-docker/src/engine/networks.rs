@@ -1,12 +1,13 @@
 //! Networks on the engine.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use bollard::{
     models::{EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest},
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
 use freehold_core::{Context, ProjectRef};
+use ipnet::IpNet;
 use time::OffsetDateTime;
 
 use super::{Engine, gone_is_fine, ours};
@@ -95,6 +96,17 @@ impl Engine {
             }
             other => other,
         }
+    }
+
+    /// The address that the engine's default bridge has on its machine; `None` if it has no such bridge.
+    pub(crate) async fn bridge_gateway(&self, ctx: &Context) -> Option<IpAddr> {
+        let bridge = self.client().inspect_network("bridge", None::<InspectNetworkOptions>);
+        let bridge = self.call(ctx, "inspect network", "bridge", bridge).await.ok()?;
+        bridge.ipam?.config?.into_iter().find_map(|config| match config.gateway {
+            Some(gateway) if !gateway.is_empty() => gateway.parse().ok(),
+            // Unless it was told another, the engine takes the subnet's first address and does not say so.
+            _ => config.subnet?.parse::<IpNet>().ok()?.hosts().next(),
+        })
     }
 
     async fn is_member(
