@@ -1,13 +1,15 @@
 //! The whole life of a project on the shipped hooks.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, sync::Arc};
 
 use freehold_core::{
     Destroyer as _, Detail, FirstRunFile, Kind, LogRequest, Provisioner as _, Scope, SecretName,
     ServiceState, Wish,
 };
 
-use crate::world::{World, is_free, is_root, kill, minute, processes, runs, sql, sql_with, until};
+use tokio::task::JoinSet;
+
+use crate::world::{World, is_free, is_root, kill, minute, processes, runs, secret, sql, sql_with, until};
 
 #[tokio::test]
 async fn a_project_lives_from_provision_to_destroy_and_leaves_nothing() {
@@ -147,7 +149,7 @@ async fn a_new_password_comes_into_force_and_the_old_one_goes() {
     let world = World::postgres().await;
     let mut project = world.project();
     world.backend.provision(&minute(), &project).await.unwrap();
-    let old = crate::world::secret(&project, "db_pass").to_owned();
+    let old = secret(&project, "db_pass").to_owned();
     project.generation = 2;
     project.secrets.insert(SecretName::new("db_pass").unwrap(), "new'; drop role postgres; --\\".into());
     assert_eq!(world.backend.plan(&minute(), &project, Wish::Active).await.unwrap().changes.len(), 1);
@@ -205,4 +207,19 @@ async fn the_servers_log_is_read_and_followed() {
         count += 1;
     }
     assert!(count > 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_made_at_once_are_reached_with_their_own_password_alone() {
+    let world = Arc::new(World::postgres().await);
+    let mut making = JoinSet::new();
+    for _ in 0..6 {
+        let (world, project) = (world.clone(), world.project());
+        making.spawn(async move { world.backend.provision(&minute(), &project).await.map(|_| project) });
+    }
+    let made: Vec<_> = making.join_all().await.into_iter().map(Result::unwrap).collect();
+    for (project, other) in made.iter().zip(made.iter().cycle().skip(1)) {
+        assert_eq!(sql(project, "show port").unwrap(), project.ports.first.to_string());
+        assert!(sql_with(project, secret(other, "db_pass"), "select 1").is_err());
+    }
 }
