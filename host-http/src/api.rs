@@ -39,12 +39,7 @@ impl Api {
     /// An API over a control plane.
     #[must_use]
     pub fn new(control: ControlPlane, auth: Auth) -> Self {
-        Self(Arc::new(Inner {
-            control,
-            auth,
-            bounds: Bounds::default(),
-            shutdown: CancellationToken::new(),
-        }))
+        Self(Arc::new(Inner { control, auth, bounds: Bounds::default(), shutdown: CancellationToken::new() }))
     }
 
     /// Bounds other than the default ones.

@@ -125,7 +125,15 @@ mod tests {
         assert!(auth.admits(Some(&format!("bearer {}", token.expose()))));
         let wrong = format!("Bearer {}0", token.expose());
         let basic = format!("Basic {}", token.expose());
-        for refused in [None, Some(""), Some("Bearer"), Some("Bearer "), Some(token.expose()), Some(&wrong), Some(&basic)] {
+        for refused in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer "),
+            Some(token.expose()),
+            Some(&wrong),
+            Some(&basic),
+        ] {
             assert!(!auth.admits(refused), "{refused:?}");
         }
     }

@@ -238,7 +238,9 @@ mod tests {
         let template = "/projects/{ref}/pause";
         let parameters = Parameters::of(template, "/projects/abc/pause").unwrap();
         assert_eq!(parameters.0["ref"], "abc");
-        for other in ["/projects/abc", "/projects//pause", "/projects/abc/resume", "/projects/abc/pause/", "/"] {
+        for other in
+            ["/projects/abc", "/projects//pause", "/projects/abc/resume", "/projects/abc/pause/", "/"]
+        {
             assert_eq!(Parameters::of(template, other), None, "{other}");
         }
     }

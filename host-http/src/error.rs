@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_fault_inside_stays_inside() {
-        let error = Error::internal("column secret_key of /var/lib/x").because(std::io::Error::other("db1:5432"));
+        let error =
+            Error::internal("column secret_key of /var/lib/x").because(std::io::Error::other("db1:5432"));
         let body = body(&error, "r1");
         assert!(!body.message.contains("secret_key") && body.message.contains("log"), "{}", body.message);
     }

@@ -18,13 +18,21 @@ pub(crate) fn text(metrics: &Metrics) -> String {
         let labels = [("kind", kind.as_str()), ("state", state.as_str())];
         page.sample("freehold_operations", &labels, count);
     }
-    page.family("freehold_operations_ended_total", "counter", "Operations that ended here, by kind and outcome.");
+    page.family(
+        "freehold_operations_ended_total",
+        "counter",
+        "Operations that ended here, by kind and outcome.",
+    );
     for ((kind, outcome), count) in &metrics.ended {
         let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
         page.sample("freehold_operations_ended_total", &labels, count);
     }
     let age = census.oldest_waiting.unwrap_or_default().as_secs_f64();
-    page.family("freehold_queue_age_seconds", "gauge", "How long the oldest operation that is due has waited.");
+    page.family(
+        "freehold_queue_age_seconds",
+        "gauge",
+        "How long the oldest operation that is due has waited.",
+    );
     page.sample("freehold_queue_age_seconds", &[], age);
     page.family("freehold_leases_lost_total", "counter", "Leases on operations that were lost.");
     page.sample("freehold_leases_lost_total", &[], metrics.leases_lost);

@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn only_the_health_routes_need_no_credential() {
-        let open: Vec<_> = routes::rules().into_iter().filter(|(_, rule)| !rule).map(|(route, _)| route).collect();
+        let open: Vec<_> =
+            routes::rules().into_iter().filter(|(_, rule)| !rule).map(|(route, _)| route).collect();
         assert_eq!(open, ["GET /healthz", "GET /readyz"]);
     }
 

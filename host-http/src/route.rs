@@ -12,7 +12,11 @@ use warp::{
     reply::Response,
 };
 
-use crate::{api::Api, call::{self, Call, Parameters}, error};
+use crate::{
+    api::Api,
+    call::{self, Call, Parameters},
+    error,
+};
 
 /// What a handler gives back.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
@@ -78,7 +82,8 @@ impl Route {
         );
         let answer = async {
             if self.access == Access::Credential && !call.is_admitted() {
-                let message = "this needs the header `Authorization: Bearer TOKEN` with a token that is valid here";
+                let message =
+                    "this needs the header `Authorization: Bearer TOKEN` with a token that is valid here";
                 return error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", message, &id);
             }
             let limit = call.api().limits();
@@ -111,5 +116,52 @@ fn has_method(method: &Method) -> BoxedFilter<()> {
         Method::PATCH => warp::patch().boxed(),
         Method::DELETE => warp::delete().boxed(),
         _ => warp::get().boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use freehold_core::{
+        Keyring,
+        control_plane::{ControlPlane, TargetSettings},
+        memory::{MemoryBackend, MemoryStore},
+        seal::SealKey,
+    };
+
+    use super::*;
+    use crate::{api::Bounds, auth::Auth};
+
+    async fn answer(handler: fn(Call) -> Answer) -> (u16, String) {
+        let control = ControlPlane::builder()
+            .store(Arc::new(MemoryStore::default()))
+            .sealer(Arc::new(Keyring::new(SealKey::new([1; 32]))))
+            .target(
+                "mock".parse().unwrap(),
+                Arc::new(MemoryBackend::new().unwrap()),
+                TargetSettings::default(),
+            )
+            .build()
+            .await
+            .unwrap();
+        let bounds = Bounds { time: Duration::from_millis(50), ..Bounds::default() };
+        let api = Api::new(control, Auth::Embedder).bounds(bounds);
+        let filter = Route::new(Method::GET, "/x", handler).filter(&api);
+        let reply = warp::test::request().path("/x").reply(&filter).await;
+        (reply.status().as_u16(), String::from_utf8_lossy(reply.body()).into_owned())
+    }
+
+    #[tokio::test]
+    async fn work_that_takes_too_long_is_answered_in_time() {
+        let (status, body) = answer(|_| Box::pin(std::future::pending())).await;
+        assert_eq!(status, 504, "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_inside_and_shows_nothing_of_it() {
+        let (status, body) = answer(|_| Box::pin(async { panic!("hunter2") })).await;
+        assert_eq!(status, 500, "{body}");
+        assert!(!body.contains("hunter2"), "{body}");
     }
 }

@@ -36,7 +36,12 @@ impl Sender {
     ///
     /// # Errors
     /// `Cancelled` if the reader went away.
-    pub(crate) async fn send<T: Serialize>(&self, name: &'static str, id: Option<u64>, body: &T) -> Result<()> {
+    pub(crate) async fn send<T: Serialize>(
+        &self,
+        name: &'static str,
+        id: Option<u64>,
+        body: &T,
+    ) -> Result<()> {
         let json =
             serde_json::to_string(body).map_err(|error| Error::internal("write an item").because(error))?;
         let sent = self.0.send(Item { name, id, json }).await;

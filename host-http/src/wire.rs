@@ -13,13 +13,11 @@ pub use self::{
     error::ErrorBody,
     event::{Event, EventPage},
     observation::{
-        Holding, Inventory, LogLine, PlannedChange, Readiness, ReadinessCheck, ServiceHealth, Stack, StackService,
-        Target, TargetList, ProjectHealth, ProjectPlan,
+        Holding, Inventory, LogLine, PlannedChange, ProjectHealth, ProjectPlan, Readiness, ReadinessCheck,
+        ServiceHealth, Stack, StackService, Target, TargetList,
     },
     operation::{LogEntry, Operation, OperationError, OperationPage, Report, Step},
-    project::{
-        Address, Connection, Database, Endpoint, Limits, Ports, Project, ProjectPage, SecretValues,
-    },
+    project::{Address, Connection, Database, Endpoint, Limits, Ports, Project, ProjectPage, SecretValues},
     request::{Accepted, AmendProject, CreateProject, FirstRunFile, ReconfigureProject, RestartProject},
     secret::Secret,
 };

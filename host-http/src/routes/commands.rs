@@ -18,7 +18,9 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/pause", |call| Box::pin(pause(call))),
     Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/resume", |call| Box::pin(resume(call))),
     Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/restart", |call| Box::pin(restart(call))),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/reconfigure", |call| Box::pin(reconfigure(call))),
+    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/reconfigure", |call| {
+        Box::pin(reconfigure(call))
+    }),
     Route::new(Method::DELETE, "/api/freehold/v1/projects/{ref}", |call| Box::pin(destroy(call))),
 ];
 

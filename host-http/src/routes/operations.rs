@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use freehold_core::{Kind, OperationState, PageRequest, Result, control_plane::Command, store::OperationFilter};
+use freehold_core::{
+    Kind, OperationState, PageRequest, Result, control_plane::Command, store::OperationFilter,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use warp::{

@@ -267,7 +267,8 @@ impl From<&control_plane::Readiness> for Readiness {
             code: result.as_ref().err().map(|error| error.kind().as_str().to_owned()),
         };
         let own = [("store".to_owned(), check(&readiness.store)), ("key".to_owned(), check(&readiness.key))];
-        let targets = readiness.targets.iter().map(|(name, result)| (format!("target/{name}"), check(result)));
+        let targets =
+            readiness.targets.iter().map(|(name, result)| (format!("target/{name}"), check(result)));
         Self { ready: readiness.is_ready(), checks: own.into_iter().chain(targets).collect() }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    OperationId, OrganizationId, ProjectName, ProjectRef, SecretName, ServiceName, StackName, Status, TargetName,
+    OperationId, OrganizationId, ProjectName, ProjectRef, SecretName, ServiceName, StackName, Status,
+    TargetName,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

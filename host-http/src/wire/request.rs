@@ -118,9 +118,10 @@ impl TryFrom<CreateProject> for control_plane::CreateProject {
     type Error = freehold_core::Error;
 
     fn try_from(request: CreateProject) -> Result<Self> {
-        let first_run = request.first_run.into_iter().map(|file| {
-            freehold_core::FirstRunFile::new(file.name, file.content.into_inner())
-        });
+        let first_run = request
+            .first_run
+            .into_iter()
+            .map(|file| freehold_core::FirstRunFile::new(file.name, file.content.into_inner()));
         Ok(Self {
             organization: request.organization,
             name: request.name,

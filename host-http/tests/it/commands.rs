@@ -112,7 +112,8 @@ async fn secrets_are_shown_on_their_own_route_alone() {
     let secrets = body["secrets"].as_object().unwrap();
     assert!(!secrets.is_empty());
     let operations = host.get(&format!("{V1}/operations")).await.text();
-    let elsewhere = host.get(&path).await.text() + &operations + &host.get(&format!("{V1}/events")).await.text();
+    let elsewhere =
+        host.get(&path).await.text() + &operations + &host.get(&format!("{V1}/events")).await.text();
     for (name, value) in secrets {
         assert!(!elsewhere.contains(value.as_str().unwrap()), "{name} is shown elsewhere");
     }

@@ -8,21 +8,17 @@ use crate::host::Host;
 async fn every_documented_route_answers_and_needs_the_credential_that_it_says() {
     let host = Host::new().await;
     let document = host.get("/openapi.json").await.json();
-    let (project, operation) = {
-        let project = host.project("demo").await;
-        let page = host.get(&format!("/api/freehold/v1/operations?ref={project}")).await.json();
-        (project, page["items"][0]["id"].as_str().unwrap().to_owned())
-    };
     // Streams end, so that this does.
     host.shutdown.cancel();
     let mut count = 0;
     for (template, methods) in document["paths"].as_object().unwrap() {
-        let path = template
-            .replace("{ref}", project.as_str())
-            .replace("{id}", &operation)
-            .replace("{target}", "mock");
         for (method, description) in methods.as_object().unwrap() {
-            let method = method.to_uppercase();
+            // A project for each, because some routes destroy what others show.
+            let project = host.project(&format!("demo {count}")).await;
+            let page = host.get(&format!("/api/freehold/v1/operations?ref={project}")).await.json();
+            let operation = page["items"][0]["id"].as_str().unwrap();
+            let (path, method) = (template.replace("{ref}", project.as_str()), method.to_uppercase());
+            let path = path.replace("{id}", operation).replace("{target}", "mock");
             let answer = host.send(&method, &path, &json!({})).await;
             assert!(!matches!(answer.status(), 404 | 405), "{method} {path}: {}", answer.status());
             let bare = warp::test::request().method(&method).path(&path).reply(&host.filter).await;

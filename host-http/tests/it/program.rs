@@ -97,11 +97,14 @@ fn a_project_is_driven_through_its_life_from_the_command_line() {
     assert!(created.status.success(), "{}", text(&created.stderr));
     let lines = text(&created.stdout);
     assert!(lines.lines().count() > 1 && lines.contains("is ACTIVE_HEALTHY"), "{lines}");
-    for (verb, status) in [("pause", "INACTIVE"), ("resume", "ACTIVE_HEALTHY"), ("restart", "ACTIVE_HEALTHY")] {
+    for (verb, status) in [("pause", "INACTIVE"), ("resume", "ACTIVE_HEALTHY"), ("restart", "ACTIVE_HEALTHY")]
+    {
         let output = host.run(&[verb, "demo"]);
         assert!(text(&output.stdout).contains(status), "{verb}: {}", text(&output.stderr));
     }
-    for look in [["plan", "demo"], ["health", "demo"], ["logs", "demo"], ["show", "demo"], ["events", "--after=0"]] {
+    for look in
+        [["plan", "demo"], ["health", "demo"], ["logs", "demo"], ["show", "demo"], ["events", "--after=0"]]
+    {
         let output = host.run(&look);
         assert!(output.status.success() && !output.stdout.is_empty(), "{look:?}: {}", text(&output.stderr));
     }
@@ -130,7 +133,8 @@ fn exit_codes_tell_what_went_wrong() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
-    let wrong = freehold(&["list"]).env("FREEHOLD_URL", &host.url).env("FREEHOLD_TOKEN", "fh_no").output().unwrap();
+    let wrong =
+        freehold(&["list"]).env("FREEHOLD_URL", &host.url).env("FREEHOLD_TOKEN", "fh_no").output().unwrap();
     assert_eq!(wrong.status.code(), Some(5));
 }
 
@@ -139,7 +143,8 @@ fn secrets_of_a_file_are_taken_and_shown_to_those_who_ask() {
     let (host, folder) = (Ephemeral::start(), tempfile::tempdir().unwrap());
     let known = host.run(&["create", "known"]);
     assert!(known.status.success());
-    let shown: Value = serde_json::from_slice(&host.run(&["show", "known", "--secrets", "--json"]).stdout).unwrap();
+    let shown: Value =
+        serde_json::from_slice(&host.run(&["show", "known", "--secrets", "--json"]).stdout).unwrap();
     let name = shown["secrets"].as_object().unwrap().keys().next().unwrap().clone();
     let file = folder.path().join("secrets");
     std::fs::write(&file, format!("{name}=correct horse\n")).unwrap();
@@ -154,19 +159,27 @@ fn secrets_of_a_file_are_taken_and_shown_to_those_who_ask() {
 fn the_configuration_in_force_is_flag_before_environment_before_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("freehold.toml");
-    std::fs::write(&file, "listen = \"127.0.0.1:1111\"\nlog = \"warn\"\n[store]\nurl = \"postgres://u:pw@h/d\"\n").unwrap();
+    std::fs::write(
+        &file,
+        "listen = \"127.0.0.1:1111\"\nlog = \"warn\"\n[store]\nurl = \"postgres://u:pw@h/d\"\n",
+    )
+    .unwrap();
     let shown = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = freehold(arguments);
         command.env("FREEHOLD_CONFIG", &file).envs(environment.iter().copied());
         text(&command.output().unwrap().stdout)
     };
-    let listen = |text: &str| text.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap().to_owned();
+    let listen =
+        |text: &str| text.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap().to_owned();
     assert_eq!(listen(&shown(&["config"], &[])), "\"127.0.0.1:1111\"");
     let environment = [("FREEHOLD_LISTEN", "127.0.0.1:2222")];
     assert_eq!(listen(&shown(&["config"], &environment)), "\"127.0.0.1:2222\"");
     assert_eq!(listen(&shown(&["config", "--listen", "127.0.0.1:3333"], &environment)), "\"127.0.0.1:3333\"");
     let text = shown(&["config"], &environment);
-    assert!(text.contains("log = \"warn\"") && text.contains("FREEHOLD_LISTEN") && !text.contains("pw"), "{text}");
+    assert!(
+        text.contains("log = \"warn\"") && text.contains("FREEHOLD_LISTEN") && !text.contains("pw"),
+        "{text}"
+    );
 }
 
 #[test]

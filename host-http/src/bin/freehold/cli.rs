@@ -39,7 +39,8 @@ pub(crate) enum Command {
     /// Print the configuration in force, secrets masked
     Config(HostArguments),
     /// Look after the keys that secrets are sealed under
-    Keys(KeysArguments),
+    #[command(subcommand)]
+    Keys(KeysCommand),
     #[command(flatten)]
     Remote(Remote),
 }
@@ -75,7 +76,9 @@ pub(crate) struct HostArguments {
 }
 
 /// A kind of target that this program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TargetKind {
     /// Hook programs; the shipped ones run PostgreSQL
@@ -98,20 +101,12 @@ pub(crate) struct ServeArguments {
     pub(crate) new_token: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct KeysArguments {
-    #[command(subcommand)]
-    pub(crate) command: KeysCommand,
-    #[command(flatten)]
-    pub(crate) host: HostArguments,
-}
-
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Print the key file, to be kept in a safe place
-    Export,
+    Export(HostArguments),
     /// Put a new key before the old ones; a host that starts reseals everything under it
-    Rotate,
+    Rotate(HostArguments),
 }
 
 /// Commands that a running host carries out.

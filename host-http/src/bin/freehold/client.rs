@@ -45,7 +45,9 @@ impl Client {
             // A token goes only where it belongs.
             (Some(url), None, Some(file)) if *url == file.url => (file.url.clone(), file.token()),
             (Some(url), None, _) => {
-                return Err(Failure::usage(format!("there is no token for {url}: put it into FREEHOLD_TOKEN")));
+                return Err(Failure::usage(format!(
+                    "there is no token for {url}: put it into FREEHOLD_TOKEN"
+                )));
             }
             (None, _, None) => {
                 return Err(Failure::unreachable(format!(
@@ -157,7 +159,10 @@ impl Client {
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| {
             let reason = if error.is_timeout() { "it does not answer" } else { "nothing listens there" };
-            Failure::unreachable(format!("reach the host at {}: {reason}: is `freehold serve` running?", self.url))
+            Failure::unreachable(format!(
+                "reach the host at {}: {reason}: is `freehold serve` running?",
+                self.url
+            ))
         })?;
         let status = response.status();
         if status.is_success() {
@@ -173,7 +178,9 @@ impl Client {
         );
         Err(match status {
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Failure::usage(message),
-            StatusCode::UNAUTHORIZED => Failure::unreachable(format!("the host at {} refuses the token", self.url)),
+            StatusCode::UNAUTHORIZED => {
+                Failure::unreachable(format!("the host at {} refuses the token", self.url))
+            }
             StatusCode::NOT_FOUND | StatusCode::GONE => Failure::not_found(message),
             StatusCode::CONFLICT => Failure::conflict(message),
             _ => Failure::failed(message),

@@ -41,7 +41,8 @@ impl ClientFile {
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let Some(text) = private_file::read(path)? else { return Ok(None) };
         // The parser's own message would show the line, token and all.
-        let broken = |_| Failure::usage(format!("{} is no client file: it has `url` and `token`", path.display()));
+        let broken =
+            |_| Failure::usage(format!("{} is no client file: it has `url` and `token`", path.display()));
         toml::from_str(&text).map(Some).map_err(broken)
     }
 
@@ -50,7 +51,8 @@ impl ClientFile {
     /// # Errors
     /// If the folder does not take it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let text = toml::to_string(self).map_err(|error| Failure::internal(format!("write a client file: {error}")))?;
+        let text = toml::to_string(self)
+            .map_err(|error| Failure::internal(format!("write a client file: {error}")))?;
         private_file::write(path, &text)
     }
 }

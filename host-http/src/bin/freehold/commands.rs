@@ -57,7 +57,8 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
 impl Session {
     async fn command(&self, target: &Target, verb: &str) -> Result<()> {
         let project = self.client.find(&target.project).await?;
-        let accepted = self.client.post(&format!("projects/{}/{verb}", project.reference), &json!({})).await?;
+        let accepted =
+            self.client.post(&format!("projects/{}/{verb}", project.reference), &json!({})).await?;
         self.follow(accepted, target.no_wait).await
     }
 
@@ -71,7 +72,10 @@ impl Session {
             _ => accepted.project.clone(),
         };
         if self.json {
-            return print::json(&Accepted { project, operation: self.refreshed(accepted.operation, no_wait).await? });
+            return print::json(&Accepted {
+                project,
+                operation: self.refreshed(accepted.operation, no_wait).await?,
+            });
         }
         self.say(&project);
         if let (Some(operation), true) = (&accepted.operation, no_wait) {
@@ -125,11 +129,15 @@ async fn cancel(session: &Session, text: &str) -> Result<()> {
         Ok(id) => id,
         Err(_) => {
             let project = client.find(text).await?;
-            let states = [OperationState::Running, OperationState::Waiting].map(OperationState::as_str).join(",");
+            let states =
+                [OperationState::Running, OperationState::Waiting].map(OperationState::as_str).join(",");
             let query = [("ref", project.reference.as_str()), ("states", states.as_str())];
             let page: OperationPage = client.get("operations", &query).await?;
             let in_flight = page.items.first().ok_or_else(|| {
-                Failure::conflict(format!("{} has no operation in flight: it is {}", project.name, project.status))
+                Failure::conflict(format!(
+                    "{} has no operation in flight: it is {}",
+                    project.name, project.status
+                ))
             })?;
             in_flight.id
         }
@@ -139,7 +147,10 @@ async fn cancel(session: &Session, text: &str) -> Result<()> {
         return print::json(&accepted);
     }
     if let Some(operation) = &accepted.operation {
-        println!("operation {} ({}) was asked to end; it is {}", operation.id, operation.kind, operation.state);
+        println!(
+            "operation {} ({}) was asked to end; it is {}",
+            operation.id, operation.kind, operation.state
+        );
     }
     Ok(())
 }

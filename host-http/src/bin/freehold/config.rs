@@ -1,8 +1,17 @@
 //! The host's configuration: one file, overridden by `FREEHOLD_*`, overridden by flags.
 
-use std::{collections::BTreeMap, env, fs, net::SocketAddr, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use freehold_core::{SecretString, TargetName, control_plane::{Settings, TargetSettings}};
+use freehold_core::{
+    SecretString, TargetName,
+    control_plane::{Settings, TargetSettings},
+};
 use freehold_host::wire::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +152,8 @@ impl Config {
             None => state::default_folder()?,
         };
         let configured = !arguments.targets.is_empty() || !file.targets.is_empty();
-        let mut targets = if arguments.targets.is_empty() { file.targets } else { named(&arguments.targets)? };
+        let mut targets =
+            if arguments.targets.is_empty() { file.targets } else { named(&arguments.targets)? };
         if !configured {
             targets = named(&[TargetKind::Shell])?;
         }
@@ -205,7 +215,8 @@ impl Config {
             .collect();
         set.sort();
         let set = if set.is_empty() { "no FREEHOLD_* variable".to_owned() } else { set.join(", ") };
-        let note = if self.discover_docker { "\n# A target `docker` too, if an engine answers.\n" } else { "" };
+        let note =
+            if self.discover_docker { "\n# A target `docker` too, if an engine answers.\n" } else { "" };
         Ok(format!("# From {file}, then {set}, then the command line.\n{text}{note}"))
     }
 }
@@ -216,7 +227,7 @@ impl ConfigFile {
             .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
         toml::from_str(&text).map_err(|error| {
             // The parser's own display shows the whole line, which may hold a password.
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
         })
     }
@@ -233,10 +244,7 @@ fn named(kinds: &[TargetKind]) -> Result<BTreeMap<TargetName, TargetConfig>> {
 }
 
 /// Gives stacks from the command line to the one Docker target, which is made if there is none.
-fn add_stacks(
-    targets: &mut BTreeMap<TargetName, TargetConfig>,
-    stacks: &[PathBuf],
-) -> Result<()> {
+fn add_stacks(targets: &mut BTreeMap<TargetName, TargetConfig>, stacks: &[PathBuf]) -> Result<()> {
     if !targets.values().any(|target| target.kind == TargetKind::Docker) {
         targets.extend(named(&[TargetKind::Docker])?);
     }
@@ -264,7 +272,8 @@ fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig
         Ok(text.trim().into())
     };
     if let Some(url) = &arguments.database_url {
-        let authority = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or("");
+        let authority =
+            url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or("");
         let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
         if has_password || url.contains("password=") {
             return Err(Failure::usage(
@@ -310,7 +319,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_file_and_line() {
-        let failure = load("log = \"info\"\n\n[control]\nwach_seconds = 1\n", HostArguments::default()).unwrap_err();
+        let failure =
+            load("log = \"info\"\n\n[control]\nwach_seconds = 1\n", HostArguments::default()).unwrap_err();
         for part in ["freehold.toml", "line 4", "wach_seconds", "watch_seconds"] {
             assert!(failure.message().contains(part), "{part} is not in {failure:?}");
         }
@@ -331,16 +341,20 @@ mod tests {
         for url in ["postgres://u:hunter2@h/db", "postgres://h/db?password=hunter2"] {
             let arguments = HostArguments { database_url: Some(url.into()), ..Default::default() };
             let failure = load("", arguments).unwrap_err();
-            assert!(failure.message().contains("FREEHOLD_DATABASE_URL") && !failure.message().contains("hunter2"));
+            assert!(
+                failure.message().contains("FREEHOLD_DATABASE_URL") && !failure.message().contains("hunter2")
+            );
         }
-        let arguments = HostArguments { database_url: Some("postgres://u@h:5432/db".into()), ..Default::default() };
+        let arguments =
+            HostArguments { database_url: Some("postgres://u@h:5432/db".into()), ..Default::default() };
         assert!(matches!(load("", arguments).unwrap().store, StoreConfig::Postgres(_)));
     }
 
     #[test]
     fn docker_is_looked_for_only_where_no_target_is_configured() {
         let none = load("", HostArguments::default()).unwrap();
-        assert!(none.discover_docker && none.targets.contains_key(&TargetName::new("shell").unwrap()));
+        assert_eq!(none.discover_docker, cfg!(feature = "docker"));
+        assert!(none.targets.contains_key(&TargetName::new("shell").unwrap()));
         let file = "[targets.local]\nkind = \"shell\"\n";
         let one = load(file, HostArguments::default()).unwrap();
         assert!(!one.discover_docker && one.targets.len() == 1);

@@ -1,6 +1,6 @@
 //! `freehold demo`: a host and one project, from nothing to a connection string. `make run` runs it.
 
-use std::io;
+use std::{io, path::Path};
 
 use freehold_core::Status;
 use freehold_host::wire::{Accepted, Operation, OperationPage, Project, ProjectPage, SecretValues};
@@ -40,8 +40,9 @@ pub(crate) async fn run(arguments: HostArguments) -> Result<()> {
 }
 
 async fn with_host(host: &Host, config: &Config, shutdown: &CancellationToken) -> Result<()> {
-    let file = ClientFile::read(&ClientFile::path(host.state()))?
-        .ok_or_else(|| Failure::usage("there is no client file: remove --state's folder, or start with --new-token"))?;
+    let file = ClientFile::read(&ClientFile::path(host.state()))?.ok_or_else(|| {
+        Failure::usage("there is no client file: remove --state's folder, or start with --new-token")
+    })?;
     let client = Client::new(host.url().to_owned(), file.token())?;
     println!("The host listens on {}.", host.url());
     let project = tokio::select! {
@@ -74,7 +75,10 @@ async fn bring_up(client: &Client, config: &Config) -> Result<Project> {
             return Box::pin(bring_up(client, config)).await;
         }
         Status::DestroyFailed | Status::Removed => {
-            return Err(Failure::conflict(format!("{NAME} is {}: `freehold destroy {NAME}`", project.status)));
+            return Err(Failure::conflict(format!(
+                "{NAME} is {}: `freehold destroy {NAME}`",
+                project.status
+            )));
         }
     };
     let Some(verb) = verb else {
@@ -109,14 +113,13 @@ async fn introduce(client: &Client, host: &Host, project: &Project) -> Result<()
     let secrets: SecretValues = client.get(&format!("projects/{}/secrets", project.reference), &[]).await?;
     let state = host.state();
     println!("\n{NAME} is {}.\n", project.status);
-    let connection = print::connection_string(project, &secrets);
-    if let Some(connection) = &connection {
+    let program = program(state);
+    if let Some(connection) = print::connection_string(project, &secrets) {
         println!("  connect   psql '{connection}'");
     }
-    println!("  secrets   {} show {NAME} --secrets", program());
+    println!("  secrets   {program} show {NAME} --secrets");
     println!("  keys      {} (back this file up)", keys::path(state).display());
     println!("  token     {} (what commands find the host by)", ClientFile::path(state).display());
-    let program = program();
     println!("\nThree things to try in another terminal:\n");
     println!("  {program} create second --target {}", project.target);
     println!("  {program} pause {NAME}; {program} resume {NAME}");
@@ -126,8 +129,12 @@ async fn introduce(client: &Client, host: &Host, project: &Project) -> Result<()
 }
 
 /// How this program was called, so that what is printed can be typed.
-fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "freehold".to_owned())
+fn program(state: &Path) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "freehold".to_owned());
+    match crate::state::default_folder() {
+        Ok(folder) if folder == state => program,
+        _ => format!("{program} --client-file {}", ClientFile::path(state).display()),
+    }
 }
 
 /// Pauses the project if it runs, and waits for that.

@@ -81,7 +81,9 @@ impl Host {
                 match control.reseal().await {
                     Ok(0) => {}
                     Ok(count) => tracing::info!(count, "resealed what older keys had sealed"),
-                    Err(error) => tracing::error!(error = %error.chain(), "could not reseal; the next start goes on"),
+                    Err(error) => {
+                        tracing::error!(error = %error.chain(), "could not reseal; the next start goes on")
+                    }
                 }
             });
         }

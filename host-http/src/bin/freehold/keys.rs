@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_core::{
-    Keyring, Store,
-    seal::SealKey,
-};
+use freehold_core::{Keyring, Store, seal::SealKey};
 use freehold_host::wire::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cli::{KeysArguments, KeysCommand},
+    cli::KeysCommand,
     config::Config,
     exit::{Failure, Result},
     private_file,
@@ -43,15 +40,15 @@ pub(crate) struct Keys {
 ///
 /// # Errors
 /// If there is no key file, or it cannot be used.
-pub(crate) fn run(arguments: &KeysArguments) -> Result<()> {
-    let config = Config::load(&arguments.host)?;
-    let path = path(&config.state);
+pub(crate) fn run(command: &KeysCommand) -> Result<()> {
+    let (KeysCommand::Export(arguments) | KeysCommand::Rotate(arguments)) = command;
+    let path = path(&Config::load(arguments)?.state);
     let mut file = read(&path)?.ok_or_else(|| {
         Failure::not_found(format!("there is no {}: the first start of the host makes it", path.display()))
     })?;
-    match arguments.command {
-        KeysCommand::Export => print!("{}", text(&file)?),
-        KeysCommand::Rotate => {
+    match command {
+        KeysCommand::Export(_) => print!("{}", text(&file)?),
+        KeysCommand::Rotate(_) => {
             let new = encode(&SealKey::random()?);
             file.old.insert(0, std::mem::replace(&mut file.active, new));
             write(&path, &file)?;
@@ -105,7 +102,8 @@ fn write(path: &Path, file: &KeyFile) -> Result<()> {
 }
 
 fn text(file: &KeyFile) -> Result<String> {
-    let body = toml::to_string(file).map_err(|error| Failure::internal(format!("write a key file: {error}")))?;
+    let body =
+        toml::to_string(file).map_err(|error| Failure::internal(format!("write a key file: {error}")))?;
     Ok(format!("{HEAD}{body}"))
 }
 
@@ -133,12 +131,7 @@ fn broken(path: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use freehold_core::{
-        Sealer,
-        memory::MemoryStore,
-        seal::Place,
-        store::SealedItem,
-    };
+    use freehold_core::{Sealer, memory::MemoryStore, seal::Place, store::SealedItem};
 
     use super::*;
 

@@ -60,7 +60,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
         Command::Config(arguments) => config::show(&arguments),
-        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Keys(command) => keys::run(&command),
         Command::Remote(command) => Box::pin(commands::run(cli.connection, command)).await,
     }
 }

@@ -19,7 +19,8 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<()> {
 
 /// A list of projects.
 pub(crate) fn projects(projects: &[Project]) {
-    let width = projects.iter().map(|project| project.name.as_str().chars().count()).max().unwrap_or(0).max(4);
+    let width =
+        projects.iter().map(|project| project.name.as_str().chars().count()).max().unwrap_or(0).max(4);
     println!("{:<20}  {:<width$}  {:<16}  {:<8}  ORGANIZATION", "REF", "NAME", "STATUS", "TARGET");
     for project in projects {
         println!(
@@ -110,7 +111,12 @@ pub(crate) fn health(health: &ProjectHealth) {
     for service in &health.services {
         let latency = service.latency_ms.map_or(String::new(), |latency| format!(", {latency} ms"));
         let problem = service.last_error.as_deref().map_or(String::new(), |error| format!(": {error}"));
-        println!("{:<20} {:<10} {}{latency}{problem}", service.service, service.state.as_str(), service.probe);
+        println!(
+            "{:<20} {:<10} {}{latency}{problem}",
+            service.service,
+            service.state.as_str(),
+            service.probe
+        );
     }
 }
 

@@ -37,8 +37,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
 pub(crate) fn write(path: &Path, content: &str) -> Result<()> {
     let cannot = |error: io::Error| Failure::usage(format!("write {}: {error}", path.display()));
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(cannot)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(cannot)?;
     let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
     let placed = written.and_then(|()| fs::rename(&draft, path));
     if placed.is_err() {

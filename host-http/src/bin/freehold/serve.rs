@@ -39,7 +39,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<()> {
 /// Runs a host that keeps everything in memory and forgets it, for contract tests in any language.
 async fn ephemeral(arguments: &HostArguments) -> Result<()> {
     if arguments.targets != [TargetKind::Mock] {
-        return Err(Failure::usage("--ephemeral keeps nothing, so it serves no real target: add `--target mock`"));
+        return Err(Failure::usage(
+            "--ephemeral keeps nothing, so it serves no real target: add `--target mock`",
+        ));
     }
     logging::start(arguments.log.as_deref().unwrap_or("warn"))?;
     let shutdown = signals::shutdown()?;

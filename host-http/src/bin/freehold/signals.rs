@@ -11,8 +11,10 @@ use crate::exit::{Failure, Result};
 /// # Errors
 /// If the system takes no handlers.
 pub(crate) fn shutdown() -> Result<CancellationToken> {
-    let install = |kind| signal(kind).map_err(|error| Failure::internal(format!("listen for signals: {error}")));
-    let (mut interrupt, mut terminate) = (install(SignalKind::interrupt())?, install(SignalKind::terminate())?);
+    let install =
+        |kind| signal(kind).map_err(|error| Failure::internal(format!("listen for signals: {error}")));
+    let (mut interrupt, mut terminate) =
+        (install(SignalKind::interrupt())?, install(SignalKind::terminate())?);
     let token = CancellationToken::new();
     let first = token.clone();
     tokio::spawn(async move {

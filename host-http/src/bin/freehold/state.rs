@@ -21,7 +21,9 @@ pub(crate) fn default_folder() -> Result<PathBuf> {
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
         .map(|base| base.join("freehold"))
-        .ok_or_else(|| Failure::usage("neither XDG_STATE_HOME nor HOME is set: say where to keep things with --state"))
+        .ok_or_else(|| {
+            Failure::usage("neither XDG_STATE_HOME nor HOME is set: say where to keep things with --state")
+        })
 }
 
 /// The configuration file that is read unless one is named, if it is there.

@@ -49,7 +49,9 @@ impl OpenStore {
             StoreConfig::Postgres(url) => !url.expose_secret().is_empty(),
         };
         let wanted = if named { "PostgreSQL" } else { "a PostgreSQL of its own" };
-        Err(Failure::usage(format!("this program was built without {wanted}: build it with the feature store-pg")))
+        Err(Failure::usage(format!(
+            "this program was built without {wanted}: build it with the feature store-pg"
+        )))
     }
 
     /// Stops the server, if it is ours.

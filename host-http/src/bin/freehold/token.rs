@@ -18,7 +18,12 @@ const SETTING: &str = "superuser_token_digest";
 ///
 /// # Errors
 /// If the client file has a token that the store does not know.
-pub(crate) async fn ensure(store: &dyn Store, client_file: &Path, url: &str, renew: bool) -> Result<TokenDigest> {
+pub(crate) async fn ensure(
+    store: &dyn Store,
+    client_file: &Path,
+    url: &str,
+    renew: bool,
+) -> Result<TokenDigest> {
     let kept = match ClientFile::read(client_file)? {
         Some(file) if !renew => Some(file.token()),
         _ => None,
@@ -34,7 +39,9 @@ pub(crate) async fn ensure(store: &dyn Store, client_file: &Path, url: &str, ren
         }
         (None, Some(digest)) => {
             let path = client_file.display();
-            tracing::warn!("there is no {path}: commands need the token from elsewhere, or start with --new-token");
+            tracing::warn!(
+                "there is no {path}: commands need the token from elsewhere, or start with --new-token"
+            );
             return Ok(TokenDigest::parse(&digest)?);
         }
         (Some(token), None) => token,

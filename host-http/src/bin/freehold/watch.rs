@@ -18,7 +18,11 @@ const LAST_LINES: usize = 20;
 ///
 /// # Errors
 /// If it failed: what, why, what is left and what to do next. If the host goes away meanwhile, the operation goes on.
-pub(crate) async fn operation(client: &Client, operation: &Operation, out: &mut impl Write) -> Result<Operation> {
+pub(crate) async fn operation(
+    client: &Client,
+    operation: &Operation,
+    out: &mut impl Write,
+) -> Result<Operation> {
     let mut events = client.events(&format!("operations/{}/progress", operation.id), &[]).await?;
     let mut steps = Steps::default();
     while let Some(event) = events.next().await? {
@@ -35,7 +39,10 @@ pub(crate) async fn operation(client: &Client, operation: &Operation, out: &mut 
             return verdict(now);
         }
     }
-    Err(Failure::unreachable(format!("the host went away; operation {} goes on when it is back", operation.id)))
+    Err(Failure::unreachable(format!(
+        "the host went away; operation {} goes on when it is back",
+        operation.id
+    )))
 }
 
 fn verdict(operation: Operation) -> Result<Operation> {
@@ -76,10 +83,16 @@ fn next_step(operation: &Operation) -> String {
     use freehold_core::OperationKind::{Create, Destroy, Pause, Reconfigure, Restart, Resume, Retry};
     let project = operation.project;
     match operation.kind {
-        Create | Retry => format!("mend the cause, then `freehold retry {project}`, or `freehold destroy {project}`"),
-        Pause => format!("mend the cause, then `freehold pause {project}` again, or `freehold resume {project}`"),
+        Create | Retry => {
+            format!("mend the cause, then `freehold retry {project}`, or `freehold destroy {project}`")
+        }
+        Pause => {
+            format!("mend the cause, then `freehold pause {project}` again, or `freehold resume {project}`")
+        }
         Resume => format!("its data is kept; mend the cause, then `freehold resume {project}`"),
-        Restart | Reconfigure => format!("look with `freehold health {project}` and `freehold logs {project}`"),
+        Restart | Reconfigure => {
+            format!("look with `freehold health {project}` and `freehold logs {project}`")
+        }
         Destroy => format!("`freehold destroy {project}` again removes what is left"),
     }
 }
@@ -110,7 +123,8 @@ impl Steps {
             }
         }
         // The newest steps are kept, so the last one shown may be gone: then all of them are new.
-        let new = self.shown.as_ref().and_then(|shown| operation.steps.iter().rposition(|step| step == shown));
+        let new =
+            self.shown.as_ref().and_then(|shown| operation.steps.iter().rposition(|step| step == shown));
         for step in &operation.steps[new.map_or(0, |index| index + 1)..] {
             lines.push(line(step, operation.started_at.unwrap_or(operation.created_at)));
         }
@@ -126,7 +140,8 @@ fn line(step: &Step, began: OffsetDateTime) -> String {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(data: &str) -> Result<T> {
-    serde_json::from_str(data).map_err(|error| Failure::failed(format!("understand the host's answer: {error}")))
+    serde_json::from_str(data)
+        .map_err(|error| Failure::failed(format!("understand the host's answer: {error}")))
 }
 
 #[cfg(test)]
@@ -165,7 +180,9 @@ mod tests {
     #[test]
     fn a_failure_says_what_why_what_is_left_and_what_next() {
         let text = explanation(&operation(&[]));
-        for part in ["create failed at \"start\" of db", "no answer", "FATAL: no space", "volume x", "freehold retry"] {
+        for part in
+            ["create failed at \"start\" of db", "no answer", "FATAL: no space", "volume x", "freehold retry"]
+        {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }

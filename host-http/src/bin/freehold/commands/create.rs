@@ -33,7 +33,8 @@ fn request(arguments: &CreateArguments) -> Result<CreateProject> {
         (false, true) => None,
         (false, false) => Some(arguments.excluded.clone()),
     };
-    let values = |path: &Option<_>| path.as_deref().map(env_file::read).transpose().map(Option::unwrap_or_default);
+    let values =
+        |path: &Option<_>| path.as_deref().map(env_file::read).transpose().map(Option::unwrap_or_default);
     let secrets = values(&arguments.secrets)?
         .into_iter()
         .map(|(name, secret)| Ok((SecretName::new(name)?, secret)))

@@ -42,7 +42,9 @@ pub(super) async fn show(session: &Session, project: &str, secrets: bool) -> Res
     };
     if session.json {
         return match &secrets {
-            Some(secrets) => print::json(&serde_json::json!({ "project": project, "secrets": secrets.secrets })),
+            Some(secrets) => {
+                print::json(&serde_json::json!({ "project": project, "secrets": secrets.secrets }))
+            }
             None => print::json(&project),
         };
     }
@@ -163,5 +165,6 @@ fn broken_off(data: &str) -> Failure {
 }
 
 fn parse<T: DeserializeOwned>(data: &str) -> Result<T> {
-    serde_json::from_str(data).map_err(|error| Failure::failed(format!("understand the host's answer: {error}")))
+    serde_json::from_str(data)
+        .map_err(|error| Failure::failed(format!("understand the host's answer: {error}")))
 }
