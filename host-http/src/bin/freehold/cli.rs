@@ -113,7 +113,7 @@ pub(crate) enum KeysCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Remote {
     /// Make a project
-    Create(CreateArguments),
+    Create(Box<CreateArguments>),
     /// List projects
     List(ListArguments),
     /// Show a project

@@ -31,7 +31,7 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
     let session = Session { client: Client::connect(&connection)?, json: connection.json };
     let client = &session.client;
     match command {
-        Remote::Create(arguments) => create::run(&session, arguments).await,
+        Remote::Create(arguments) => create::run(&session, &arguments).await,
         Remote::List(arguments) => read::list(&session, &arguments).await,
         Remote::Show { project, secrets } => read::show(&session, &project, secrets).await,
         Remote::Pause(target) => session.command(&target, "pause").await,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use freehold_host::wire::{Address, Event, LogLine, Project, ProjectHealth, ProjectPlan, SecretValues};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::exit::{Failure, Result};
 
@@ -40,7 +41,7 @@ pub(crate) fn project(project: &Project, secrets: Option<&SecretValues>) {
     println!("  ref           {}", project.reference);
     println!("  organization  {}", project.organization);
     println!("  target        {} (stack {})", project.target, project.stack);
-    println!("  created       {}", project.created_at);
+    println!("  created       {}", moment(project.created_at));
     if project.protected {
         println!("  protected     destroy is refused");
     }
@@ -79,7 +80,8 @@ pub(crate) fn connection_string(project: &Project, secrets: &SecretValues) -> Op
 /// One event on a line.
 pub(crate) fn event(event: &Event) -> String {
     let fact = serde_json::to_value(&event.fact).unwrap_or_default();
-    let mut text = format!("{:>6}  {}  {}  {}", event.sequence, event.at, event.project, event.name());
+    let mut text =
+        format!("{:>6}  {}  {}  {}", event.sequence, moment(event.at), event.project, event.name());
     for (name, value) in fact.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if name != "type" && value != "null" {
@@ -118,6 +120,11 @@ pub(crate) fn health(health: &ProjectHealth) {
             service.probe
         );
     }
+}
+
+/// A moment to the second (RFC 3339).
+fn moment(at: OffsetDateTime) -> String {
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
 fn host(address: &Address) -> String {

@@ -18,8 +18,8 @@ const MIB: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// What the host answers; what the operation came to.
-pub(super) async fn run(session: &Session, arguments: CreateArguments) -> Result<()> {
-    let request = request(&arguments)?;
+pub(super) async fn run(session: &Session, arguments: &CreateArguments) -> Result<()> {
+    let request = request(arguments)?;
     let accepted: Accepted = match &arguments.idempotency_key {
         Some(key) => session.client.post_once("projects", &request, key).await?,
         None => session.client.post("projects", &request).await?,
