@@ -3,9 +3,11 @@
 mod census;
 mod folder;
 mod parts;
+mod program;
 mod psql;
 
 pub use census::{containers, docker_census, listens};
 pub use folder::passable_folder;
 pub use parts::{docker_engine, docker_host, freehold_program, postgresql, workspace};
+pub use program::HostProcess;
 pub use psql::{Psql, connection_password};
