@@ -7,4 +7,5 @@ mod crash;
 mod host;
 mod many;
 mod postgres;
+mod troubled;
 mod webapp;
