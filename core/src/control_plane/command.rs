@@ -63,7 +63,7 @@ pub struct CreateProject {
     pub organization: OrganizationId,
     /// What people call it: unique in the organization, whatever the case.
     pub name: ProjectName,
-    /// The target that runs it; may be left out where there is only one.
+    /// The target that runs it; may be left out where only one offers the stack.
     pub target: Option<TargetName>,
     /// The stack; may be left out where the target has only one.
     pub stack: Option<StackName>,

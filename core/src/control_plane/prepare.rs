@@ -295,16 +295,29 @@ impl Inner {
         OperationId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// The target that was asked for; where none was, the only one there is that offers the stack.
     fn chosen_target(&self, create: &CreateProject) -> Result<&Target> {
         let known = || self.targets.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        match &create.target {
-            Some(name) => self.targets.get(name).ok_or_else(|| {
+        if let Some(name) = &create.target {
+            return self.targets.get(name).ok_or_else(|| {
                 Error::invalid("target", format_args!("there is no target {name:?}: there are {}", known()))
-            }),
-            None => match self.targets.values().collect::<Vec<_>>()[..] {
-                [only] => Ok(only),
-                _ => Err(Error::invalid("target", format_args!("choose one of {}", known()))),
-            },
+            });
+        }
+        let offers = |target: &&Target| {
+            create
+                .stack
+                .as_ref()
+                .is_none_or(|stack| target.description.stacks.iter().any(|s| s.name == *stack))
+        };
+        match self.targets.values().filter(offers).collect::<Vec<_>>()[..] {
+            [only] => Ok(only),
+            [] if create.stack.is_some() => {
+                let stacks = self.targets.values().flat_map(|target| &target.description.stacks);
+                let stacks: Vec<_> = stacks.map(|stack| stack.name.as_str()).collect();
+                let problem = format!("no target offers it: there are {}", stacks.join(", "));
+                Err(Error::invalid("stack", problem))
+            }
+            _ => Err(Error::invalid("target", format_args!("choose one of {}", known()))),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What callers may ask for, and what they are told when they may not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use freehold_core::{
-    Detail, ExposeSecret, FirstRunFile, Kind, Limits, PageRequest, ProjectFilter, Status,
+    ControlPlane, Detail, ExposeSecret, FirstRunFile, Keyring, Kind, Limits, PageRequest, ProjectFilter,
+    Status,
     control_plane::{Reconfigure, TargetSettings},
+    memory::{MemoryBackend, MemoryStack, MemoryStore},
     store::{Bounds, PortPool},
 };
 
@@ -24,7 +26,7 @@ async fn bad_input_names_the_field_and_the_way_out() {
     let other_target = demo("a").on("moon".parse().unwrap());
     assert!(refused(other_target).await.contains("there are local"));
     let other_stack = demo("a").stack("x".parse().unwrap());
-    assert!(refused(other_stack).await.contains("it has mock"));
+    assert!(refused(other_stack).await.contains("there are mock"));
     assert!(refused(demo("a").variable("9X", "x")).await.starts_with("variables: "));
     assert!(
         refused(demo("a").secret("nope".parse().unwrap(), "x")).await.contains("db_password, jwt_secret")
@@ -144,4 +146,25 @@ async fn lists_are_filtered_and_paged_without_gaps_while_rows_come() {
 
     let named = ProjectFilter { name: Some("C".parse().unwrap()), ..ProjectFilter::default() };
     assert_eq!(host.control.projects(&named, &PageRequest::default()).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_that_one_target_offers_needs_no_target_to_be_named() {
+    let named = |name: &str| {
+        let mut stack = MemoryStack::mock().unwrap();
+        stack.spec.name = name.parse().unwrap();
+        Arc::new(MemoryBackend::new().unwrap().with_stacks(vec![stack]).with_engine(name))
+    };
+    let control = ControlPlane::builder()
+        .store(Arc::new(MemoryStore::new()))
+        .sealer(Arc::new(Keyring::new(super::key())))
+        .target("left".parse().unwrap(), named("blog"), TargetSettings::default())
+        .target("right".parse().unwrap(), named("shop"), TargetSettings::default())
+        .build()
+        .await
+        .unwrap();
+    let shop = control.create(demo("a").stack("shop".parse().unwrap()), None).await.unwrap();
+    assert_eq!(shop.project.target.as_str(), "right");
+    let error = control.create(demo("b"), None).await.unwrap_err().to_string();
+    assert!(error.contains("choose one of left, right"), "{error}");
 }
