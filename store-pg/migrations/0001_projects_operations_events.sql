@@ -146,6 +146,8 @@ CREATE TABLE freehold.operations (
 CREATE UNIQUE INDEX operations_one_running ON freehold.operations (project) WHERE state = 'running';
 CREATE UNIQUE INDEX operations_one_waiting ON freehold.operations (project) WHERE state = 'waiting';
 CREATE INDEX operations_queue ON freehold.operations (target, number) WHERE state = 'waiting';
+-- Looking for work never meets what has ended.
+CREATE INDEX operations_in_flight ON freehold.operations (number) WHERE state IN ('running', 'waiting');
 CREATE INDEX operations_running ON freehold.operations (target) WHERE state = 'running';
 CREATE INDEX operations_project ON freehold.operations (project, number);
 

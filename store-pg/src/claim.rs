@@ -25,10 +25,11 @@ const CANDIDATE: &str = "\
     FROM freehold.operations o \
     JOIN served s ON s.name = o.target \
     JOIN freehold.projects p ON p.reference = o.project \
-    WHERE (o.state = 'waiting' AND o.not_before <= statement_timestamp() AND s.free > 0 \
+    WHERE o.state IN ('running', 'waiting') AND ( \
+        (o.state = 'waiting' AND o.not_before <= statement_timestamp() AND s.free > 0 \
             AND NOT EXISTS (SELECT FROM freehold.operations r \
                 WHERE r.project = o.project AND r.state = 'running')) \
-        OR (o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3) \
+        OR (o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3)) \
     ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED";
 /// One claim of a target at a time, so that two of them never both take the last place.
 const LOCK_TARGET: &str = "SELECT pg_advisory_xact_lock(hashtextextended('freehold/claim/' || $1, 0))";

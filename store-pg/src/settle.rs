@@ -122,10 +122,11 @@ async fn advance(
         allocate::free(connection, &project.reference).await?;
         sealed::forget(connection, &project.reference).await?;
     }
-    Ok(Some(Fact::StatusChanged {
+    let changed = Fact::StatusChanged {
         from: Some(project.status),
         to: transition.to,
         operation: Some(operation.id),
         reason: transition.reason,
-    }))
+    };
+    Ok(Some(changed).filter(|_| transition.to != project.status))
 }

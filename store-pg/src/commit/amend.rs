@@ -83,7 +83,7 @@ pub(super) async fn amend(
         .execute(connection)
         .await
         .during("change a project")?;
-    if let Some(change) = &update.status {
+    if let Some(change) = update.status.as_ref().filter(|change| change.to != before.status) {
         let (from, to): (Option<Status>, Status) = (Some(before.status), change.to);
         written.push(Fact::StatusChanged { from, to, operation, reason: change.reason.clone() });
     }
