@@ -10,7 +10,8 @@ use crate::{
     observed::Observed,
 };
 
-/// Removes a project: containers, then networks and volumes, then the folder.
+/// Removes a project: containers, then networks and volumes, then the folder. What lands while it works, a late request
+/// of a call that was cancelled for instance, goes in another pass.
 ///
 /// # Errors
 /// The first thing that resisted, with all that is left in the context pair `left`.
@@ -20,16 +21,34 @@ pub(crate) async fn destroy(
     ctx: &Context,
     project: &ProjectRef,
 ) -> Result<()> {
-    let observed = Observed::of(engine, ctx, Some(project)).await?;
+    let mut observed = Observed::of(engine, ctx, Some(project)).await?;
+    loop {
+        let failures = remove(engine, files, ctx, project, &observed).await?;
+        let rest = Observed::of(engine, ctx, Some(project)).await?;
+        if !rest.has_more_than(&observed) {
+            return verdict(files, project, &rest, failures).await;
+        }
+        observed = rest;
+    }
+}
+
+/// One pass over what was found. Answers what resisted.
+async fn remove(
+    engine: &Engine,
+    files: &Files,
+    ctx: &Context,
+    project: &ProjectRef,
+    observed: &Observed,
+) -> Result<Vec<Error>> {
     let mut failures = Vec::new();
     // Nobody needs what is in them any more, so nothing is stopped with care.
-    let removed = observed.containers.iter().map(|container| async {
+    let containers = observed.containers.iter().map(|container| async {
         let service = container.service();
         ctx.step("remove container", service).await?;
         let removed = engine.remove_container(ctx, &container.id).await;
         removed.map_err(|error| at("remove container", service, error))
     });
-    collect(&mut failures, join_all(removed).await)?;
+    collect(&mut failures, join_all(containers).await)?;
     let networks = observed.networks.iter().map(|network| async {
         ctx.step("remove network", "").await?;
         engine.remove_network(ctx, network).await.map_err(|error| at("remove network", "", error))
@@ -43,27 +62,16 @@ pub(crate) async fn destroy(
     collect(&mut failures, volumes)?;
     if files.has_project(project).await? {
         ctx.step("remove folder", "").await?;
-        let removed = files.remove_project(project).await;
-        collect(
-            &mut failures,
-            vec![removed.map_err(|error| {
-                let path = files.project(project);
-                Error::internal(format!("remove folder {}", path.display())).because(error)
-            })],
-        )?;
+        if let Err(error) = files.remove_project(project).await {
+            let message = format!("remove folder {}", files.project(project).display());
+            failures.push(at("remove folder", "", Error::internal(message).because(error)));
+        }
     }
-    confirm(engine, files, ctx, project, failures).await
+    Ok(failures)
 }
 
-/// Looks whether all is gone: the engine removes some things behind its answer, and others may have been made since.
-async fn confirm(
-    engine: &Engine,
-    files: &Files,
-    ctx: &Context,
-    project: &ProjectRef,
-    failures: Vec<Error>,
-) -> Result<()> {
-    let rest = Observed::of(engine, ctx, Some(project)).await?;
+/// Whether all is gone: the engine removes some things only behind its answer.
+async fn verdict(files: &Files, project: &ProjectRef, rest: &Observed, failures: Vec<Error>) -> Result<()> {
     let mut left: Vec<String> = Vec::new();
     left.extend(rest.containers.iter().map(|container| format!("container {}", container.name)));
     left.extend(rest.networks.iter().map(|network| format!("network {}", network.name)));

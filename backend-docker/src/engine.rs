@@ -11,6 +11,7 @@ use std::{collections::HashMap, future::Future, io, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
 use freehold_core::{Context, Kind, ProjectRef};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::net::{TcpStream, UnixStream};
 
 pub(crate) use self::{
@@ -109,21 +110,26 @@ impl Engine {
         Ok(Identity { id, machine: info.name.unwrap_or_default(), cpus })
     }
 
-    /// Makes one call, bounded by the context's margin and ended by its cancellation.
-    async fn call<T>(
+    /// Makes one call, bounded by the context's margin and ended by its cancellation. A request's future is large, so it
+    /// goes on the heap here, before any of our own holds it.
+    fn call<'a, T: Send + 'a>(
         &self,
-        ctx: &Context,
+        ctx: &'a Context,
         verb: &'static str,
-        thing: &str,
-        work: impl Future<Output = Result<T, Bollard>>,
-    ) -> Result<T, EngineError> {
-        let margin = ctx.margin();
-        let answer = ctx.bounded(verb, async { Ok(tokio::time::timeout(margin, work).await) }).await?;
-        match answer {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(source)) => Err(EngineError::Call { verb, thing: thing.to_owned(), source }),
-            Err(_) => Err(EngineError::NoAnswer { verb, thing: thing.to_owned(), after: margin }),
+        thing: &'a str,
+        work: impl Future<Output = Result<T, Bollard>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, EngineError>> {
+        let work = work.boxed();
+        async move {
+            let margin = ctx.margin();
+            let answer = ctx.bounded(verb, async { Ok(tokio::time::timeout(margin, work).await) }).await?;
+            match answer {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(source)) => Err(EngineError::Call { verb, thing: thing.to_owned(), source }),
+                Err(_) => Err(EngineError::NoAnswer { verb, thing: thing.to_owned(), after: margin }),
+            }
         }
+        .boxed()
     }
 }
 

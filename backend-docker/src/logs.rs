@@ -1,7 +1,5 @@
 //! What services print: lines of all of them in one bounded channel, demultiplexed, timed and redacted.
 
-use std::future::Future;
-
 use bollard::{
     container::LogOutput,
     query_parameters::{LogsOptions, LogsOptionsBuilder},
@@ -52,36 +50,32 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(self, engine: Engine, id: String, options: LogsOptions) -> impl Future<Output = ()> + Send {
-        async move {
-            let mut output = std::pin::pin!(engine.client().logs(&id, Some(options)));
-            let (mut out, mut err) = (Lines::default(), Lines::default());
-            loop {
-                let next = tokio::select! {
-                    () = self.sender.closed() => return,
-                    next = output.next() => next,
-                };
-                let (stream, lines) = match next {
-                    Some(Ok(LogOutput::StdErr { message })) => (LogStream::Stderr, err.push(&message)),
-                    Some(Ok(other)) => (LogStream::Stdout, out.push(other.as_ref())),
-                    Some(Err(error)) => {
-                        let message = format!("read the log of {}", self.service);
-                        let _ = self
-                            .sender
-                            .send(Err(Error::new(Kind::Unavailable, message).because(error)))
-                            .await;
-                        return;
-                    }
-                    None => break,
-                };
-                for line in lines {
-                    self.send(stream, &line).await;
+    async fn read(self, engine: Engine, id: String, options: LogsOptions) {
+        let mut output = std::pin::pin!(engine.client().logs(&id, Some(options)));
+        let (mut out, mut err) = (Lines::default(), Lines::default());
+        loop {
+            let next = tokio::select! {
+                () = self.sender.closed() => return,
+                next = output.next() => next,
+            };
+            let (stream, lines) = match next {
+                Some(Ok(LogOutput::StdErr { message })) => (LogStream::Stderr, err.push(&message)),
+                Some(Ok(other)) => (LogStream::Stdout, out.push(other.as_ref())),
+                Some(Err(error)) => {
+                    let message = format!("read the log of {}", self.service);
+                    let _ =
+                        self.sender.send(Err(Error::new(Kind::Unavailable, message).because(error))).await;
+                    return;
                 }
+                None => break,
+            };
+            for line in lines {
+                self.send(stream, &line).await;
             }
-            for (stream, rest) in [(LogStream::Stdout, out.0), (LogStream::Stderr, err.0)] {
-                if !rest.is_empty() {
-                    self.send(stream, &rest).await;
-                }
+        }
+        for (stream, rest) in [(LogStream::Stdout, out.0), (LogStream::Stderr, err.0)] {
+            if !rest.is_empty() {
+                self.send(stream, &rest).await;
             }
         }
     }

@@ -56,11 +56,6 @@ impl Prober {
         self.direct
     }
 
-    /// Whether there is any way to ask this service.
-    pub(crate) fn can_ask(&self, node: &ContainerNode, state: &State) -> bool {
-        (self.direct && node.probe.is_some()) || !state.test.is_empty()
-    }
-
     /// Asks a running service once. `None` if there is no way to ask it: then it is ready when it runs.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use freehold_core::{
-    Context, Error, Health, Kind, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime, Scope, Wish,
+    Context, Error, Health, Kind, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime,
+    Scope, Wish,
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -136,9 +137,11 @@ impl Project<'_> {
             self.running_service(service.as_str())?;
         }
         let observed = self.observe().await?;
-        let wanted = self.graph.containers.iter().filter(|node| {
-            request.services.is_empty() || request.services.contains(&node.service)
-        });
+        let wanted = self
+            .graph
+            .containers
+            .iter()
+            .filter(|node| request.services.is_empty() || request.services.contains(&node.service));
         let containers = wanted
             .filter_map(|node| {
                 let container = observed.container(node.service.as_str())?;

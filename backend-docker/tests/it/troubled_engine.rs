@@ -38,9 +38,10 @@ fn serve<T: Reply + 'static>(path: &Path, api: &'static str, rest: BoxedFilter<(
     let info = warp::path("info").map(|| {
         warp::reply::json(&std::collections::BTreeMap::from([("ID", "FAKE:ENGINE"), ("Name", "fake")]))
     });
-    let hang = warp::path("events").then(std::future::pending::<String>);
+    let bridge = warp::path!("networks" / "bridge").map(|| StatusCode::NOT_FOUND);
+    let events = warp::path("events").then(std::future::pending::<String>);
     let listener = UnixListener::bind(path).unwrap();
-    tokio::spawn(warp::serve(version.or(info).or(hang).or(rest)).incoming(listener).run());
+    tokio::spawn(warp::serve(version.or(info).or(bridge).or(events).or(rest)).incoming(listener).run());
 }
 
 fn always(status: StatusCode) -> BoxedFilter<(StatusCode,)> {
