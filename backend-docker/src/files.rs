@@ -15,11 +15,12 @@ mod copy;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use freehold_core::{Error, Kind, ProjectRef, Result};
 use time::OffsetDateTime;
-use tokio::fs;
+use tokio::{fs, sync::Mutex};
 
 use crate::graph::{Graph, MountSource};
 
@@ -27,6 +28,8 @@ use crate::graph::{Graph, MountSource};
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     root: PathBuf,
+    /// Held while a stack is being kept: projects of one stack that come at once all need it first.
+    keeping: Arc<Mutex<()>>,
 }
 
 /// A file of a project that is not as its stack has it.
@@ -47,7 +50,7 @@ impl Files {
         if !root.is_absolute() {
             return Err(Error::invalid("data_root", format_args!("{} is no absolute path", root.display())));
         }
-        let files = Self { root: root.to_owned() };
+        let files = Self { root: root.to_owned(), keeping: Arc::default() };
         for folder in [root.join("stacks"), root.join("projects")] {
             copy::private_folder(&folder)
                 .await
@@ -73,11 +76,12 @@ impl Files {
     /// `InvalidInput` for a link that leads out of the folder, `Internal` if the copy fails.
     pub(crate) async fn keep_stack(&self, folder: &Path, digest: &str, data: &[String]) -> Result<PathBuf> {
         let kept = self.kept_stack(digest);
+        let _keeping = self.keeping.lock().await;
         if exists(&kept).await? {
             return Ok(kept);
         }
         // Whole or not at all: a copy that was cut off keeps its other name and is written over.
-        let part = kept.with_extension("part");
+        let part = kept.with_extension(format!("{}.part", std::process::id()));
         remove_all(&part).await.map_err(|error| failed("clear", &part, error))?;
         let skipped = data.iter().map(|path| folder.join(path.trim_start_matches("./"))).collect();
         copy::tree(folder, &part, skipped).await?;
