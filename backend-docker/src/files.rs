@@ -2,9 +2,11 @@
 //! project's own copy of it, which its containers mount.
 //!
 //! ```text
-//! data_root/            drwx--x--x
-//!   stacks/<digest>/    drwx------   never changed once it is there
-//!   projects/<ref>/     in a folder that only we may enter
+//! data_root/
+//!   stacks/             only we may enter
+//!     <digest>/         never changed once it is there
+//!   projects/           only we may enter
+//!     <ref>/            what containers mount
 //! ```
 //!
 //! A container of any user can read what it mounts, since a mount leads past the folders above it; other users of the

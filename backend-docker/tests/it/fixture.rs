@@ -93,7 +93,7 @@ impl Fixture {
         found
     }
 
-    /// How many volumes without a name of anybody's there are: containers must not leave any.
+    /// The ids of a project's containers, running or not.
     pub(crate) async fn containers(&self, project: &ProjectRef) -> Vec<String> {
         let filters = std::collections::HashMap::from([("label", vec![format!("freehold.ref={project}")])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
