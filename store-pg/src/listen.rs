@@ -8,7 +8,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::sync::broadcast;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use crate::error::{During, Result};
 
@@ -26,7 +29,9 @@ pub(crate) async fn wake(connection: &mut PgConnection, wake: Wake) -> Result<()
 #[derive(Debug)]
 pub(crate) struct Listener {
     wakes: broadcast::Sender<Wake>,
-    _stop: DropGuard,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _stop_on_drop: DropGuard,
 }
 
 impl Listener {
@@ -36,8 +41,16 @@ impl Listener {
         let stop = CancellationToken::new();
         let first = connect(&options).await.during("listen to the store")?;
         let task = listen(first, options, wakes.clone());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(task));
-        Ok(Self { wakes, _stop: stop.drop_guard() })
+        let tasks = TaskTracker::new();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(task));
+        tasks.close();
+        Ok(Self { wakes, stop: stop.clone(), tasks, _stop_on_drop: stop.drop_guard() })
+    }
+
+    /// Ends listening, and returns once the connection is given up.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Wake> {

@@ -97,8 +97,9 @@ impl PgStore {
         Ok(commit::commit_in(transaction, &change).await?)
     }
 
-    /// Closes every connection, once their calls have ended.
+    /// Closes every connection, once their calls have ended. Nobody is woken any more.
     pub async fn close(&self) {
+        self.listener.stop().await;
         self.pool.close().await;
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     #[cfg(feature = "store-pg")]
+    connections: freehold_pg::PgStore,
+    #[cfg(feature = "store-pg")]
     server: Option<freehold_pg::EmbeddedServer>,
 }
 
@@ -34,7 +36,7 @@ impl OpenStore {
             }
         };
         let store = freehold_pg::PgStore::connect(&freehold_pg::Config::new(url)).await?;
-        Ok(Self { store: Arc::new(store), server })
+        Ok(Self { store: Arc::new(store.clone()), connections: store, server })
     }
 
     /// Says that this program has no store.
@@ -54,15 +56,17 @@ impl OpenStore {
         )))
     }
 
-    /// Stops the server, if it is ours.
+    /// Closes the connections, then stops the server, if it is ours.
     ///
     /// # Errors
     /// If it does not stop.
     pub(crate) async fn close(self) -> Result<()> {
-        drop(self.store);
         #[cfg(feature = "store-pg")]
-        if let Some(server) = self.server {
-            server.stop().await?;
+        {
+            self.connections.close().await;
+            if let Some(server) = self.server {
+                server.stop().await?;
+            }
         }
         Ok(())
     }
