@@ -115,6 +115,36 @@ fn a_project_is_driven_through_its_life_from_the_command_line() {
 }
 
 #[test]
+fn a_projects_name_protection_facts_and_settings_are_changed_from_the_command_line() {
+    let host = Ephemeral::start();
+    assert!(host.run(&["create", "demo"]).status.success());
+    for change in [
+        &["rename", "demo", "blog"][..],
+        &["annotate", "blog", "owner=ann", "floor=3"],
+        &["annotate", "blog", "floor="],
+        &["protect", "blog"],
+        &["reconfigure", "blog", "--memory", "512"],
+    ] {
+        let output = host.run(change);
+        assert!(output.status.success(), "{change:?}: {}", text(&output.stderr));
+    }
+    let shown: Value = serde_json::from_slice(&host.run(&["show", "blog", "--json"]).stdout).unwrap();
+    assert_eq!(shown["annotations"], serde_json::json!({ "owner": "ann" }));
+    assert_eq!(shown["limits"]["memory_bytes"], 512 * 1024 * 1024);
+    assert_eq!(host.run(&["destroy", "blog", "--yes"]).status.code(), Some(4), "it is protected");
+    assert_eq!(host.run(&["reconfigure", "blog"]).status.code(), Some(2), "nothing is to change");
+    assert!(host.run(&["unprotect", "blog"]).status.success());
+    let listed = text(&host.run(&["operations", "blog"]).stdout);
+    assert!(listed.contains("reconfigure") && listed.contains("create"), "{listed}");
+}
+
+#[test]
+fn the_help_says_what_the_program_is_for() {
+    let help = text(&freehold(&["--help"]).output().unwrap().stdout);
+    assert!(help.starts_with("Run many isolated project stacks on machines you own"), "{help}");
+}
+
+#[test]
 fn exit_codes_tell_what_went_wrong() {
     let host = Ephemeral::start();
     assert!(host.run(&["create", "demo"]).status.success());

@@ -8,7 +8,7 @@ use crate::exit::CODES;
 
 /// Run many isolated project stacks on machines you own.
 #[derive(Debug, Parser)]
-#[command(name = "freehold", version, about, after_help = CODES)]
+#[command(name = "freehold", version, after_help = CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -145,6 +145,41 @@ pub(crate) enum Remote {
         #[arg(long)]
         yes: bool,
     },
+    /// Give a project another name
+    Rename {
+        /// Its ref or name
+        project: String,
+        /// Its new name
+        name: String,
+    },
+    /// Refuse to destroy a project
+    Protect {
+        /// Its ref or name
+        project: String,
+    },
+    /// Let a project be destroyed again
+    Unprotect {
+        /// Its ref or name
+        project: String,
+    },
+    /// Change your own facts about a project
+    Annotate {
+        /// Its ref or name
+        project: String,
+        /// Facts to set, and with no value to remove
+        #[arg(required = true, value_name = "KEY=[VALUE]", value_parser = pair)]
+        annotations: Vec<(String, String)>,
+    },
+    /// Bring other settings of a project into force; what is not named stays as it is
+    Reconfigure(Box<ReconfigureArguments>),
+    /// List operations, newest first
+    Operations {
+        /// Only of this project, by ref or name
+        project: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
     /// Ask for the end of an operation
     Cancel {
         /// The operation's id, or the ref or name of a project that has one in flight
@@ -237,6 +272,30 @@ pub(crate) struct CreateArguments {
     /// Return as soon as the command is accepted
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconfigureArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// A file of NAME=VALUE lines that takes the place of all variables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) variables: Option<PathBuf>,
+    /// A file of NAME=VALUE lines for secrets that get another value
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+    /// A service that is not to run, in place of all that were excluded
+    #[arg(long = "exclude", value_name = "SERVICE")]
+    pub(crate) excluded: Vec<String>,
+    /// Exclude nothing
+    #[arg(long, conflicts_with = "excluded")]
+    pub(crate) exclude_nothing: bool,
+    /// Memory of all services together, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// Processor time of each service, in cores
+    #[arg(long)]
+    pub(crate) cpus: Option<f64>,
 }
 
 #[derive(Debug, Args)]

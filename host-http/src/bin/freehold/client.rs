@@ -103,6 +103,14 @@ impl Client {
         read(self.send(request.timeout(REPLY)).await?).await
     }
 
+    /// PATCH a path of the API.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) async fn patch<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        read(self.send(self.request(Method::PATCH, path).json(body).timeout(REPLY)).await?).await
+    }
+
     /// DELETE a path of the API.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Commands that a running host carries out.
 
+mod amend;
 mod create;
 mod read;
 
@@ -44,6 +45,12 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
             session.follow(accepted, target.no_wait).await
         }
         Remote::Destroy { target, yes } => destroy(&session, &target, yes).await,
+        Remote::Rename { project, name } => amend::rename(&session, &project, &name).await,
+        Remote::Protect { project } => amend::protect(&session, &project, true).await,
+        Remote::Unprotect { project } => amend::protect(&session, &project, false).await,
+        Remote::Annotate { project, annotations } => amend::annotate(&session, &project, annotations).await,
+        Remote::Reconfigure(arguments) => amend::reconfigure(&session, &arguments).await,
+        Remote::Operations { project, limit } => read::operations(&session, project.as_deref(), limit).await,
         Remote::Cancel { operation } => cancel(&session, &operation).await,
         Remote::Logs { project, services, follow, tail } => {
             read::logs(&session, &project, &services, follow, tail).await

@@ -24,6 +24,9 @@ use crate::{
 /// The address to listen on unless another is named.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
 
+/// What is printed in place of a secret.
+const MASK: &str = "***";
+
 /// The configuration in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -196,7 +199,7 @@ impl Config {
         }
         let store = match &self.store {
             StoreConfig::Embedded => BTreeMap::new(),
-            StoreConfig::Postgres(_) => BTreeMap::from([("url", "***")]),
+            StoreConfig::Postgres(_) => BTreeMap::from([("url", MASK)]),
         };
         let shown = Shown {
             listen: self.listen,
@@ -291,6 +294,12 @@ fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig
         return Ok(StoreConfig::Postgres(url.into()));
     }
     Ok(match (section.url, section.url_file) {
+        (Some(url), _) if url.expose() == MASK => {
+            return Err(Failure::usage(
+                "store: `url` is the mask that `freehold config` prints: put the URL itself there, or name a file \
+                 that holds it as `url_file`",
+            ));
+        }
         (Some(url), None) => StoreConfig::Postgres(url.into_inner()),
         (None, Some(path)) => StoreConfig::Postgres(from_file(&path)?),
         (None, None) => StoreConfig::Embedded,
@@ -334,6 +343,15 @@ mod tests {
         let shown = config.shown().unwrap();
         assert!(shown.contains("url = \"***\"") && !shown.contains("hunter2"), "{shown}");
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_printed_is_a_configuration_file_and_its_mask_is_not_taken_for_a_url() {
+        let shown = load("log = \"warn\"\n", HostArguments::default()).unwrap().shown().unwrap();
+        assert_eq!(load(&shown, HostArguments::default()).unwrap().log, "warn");
+        let shown = load("[store]\nurl = \"postgres://h/db\"\n", HostArguments::default()).unwrap().shown();
+        let failure = load(&shown.unwrap(), HostArguments::default()).unwrap_err();
+        assert!(failure.message().contains("mask"), "{failure:?}");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use freehold_host::wire::{Address, Event, LogLine, Project, ProjectHealth, ProjectPlan, SecretValues};
+use freehold_host::wire::{
+    Address, Event, LogLine, Operation, Project, ProjectHealth, ProjectPlan, SecretValues,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::exit::{Failure, Result};
@@ -61,6 +63,24 @@ pub(crate) fn project(project: &Project, secrets: Option<&SecretValues>) {
     }
     for (name, secret) in &secrets.secrets {
         println!("  secret        {name} = {}", secret.expose());
+    }
+}
+
+/// A list of operations, each failure with its reason.
+pub(crate) fn operations(operations: &[Operation]) {
+    println!("{:<36}  {:<20}  {:<11}  {:<9}  CREATED", "ID", "PROJECT", "KIND", "STATE");
+    for operation in operations {
+        println!(
+            "{}  {}  {:<11}  {:<9}  {}",
+            operation.id,
+            operation.project,
+            operation.kind.as_str(),
+            operation.state.as_str(),
+            moment(operation.created_at)
+        );
+        if let Some(error) = &operation.error {
+            println!("  {}", error.chain);
+        }
     }
 }
 

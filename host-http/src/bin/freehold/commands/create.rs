@@ -28,32 +28,38 @@ pub(super) async fn run(session: &Session, arguments: &CreateArguments) -> Resul
 }
 
 fn request(arguments: &CreateArguments) -> Result<CreateProject> {
-    let excluded_services = match (arguments.exclude_nothing, arguments.excluded.is_empty()) {
-        (true, _) => Some(Vec::new()),
-        (false, true) => None,
-        (false, false) => Some(arguments.excluded.clone()),
-    };
-    let values =
-        |path: &Option<_>| path.as_deref().map(env_file::read).transpose().map(Option::unwrap_or_default);
-    let secrets = values(&arguments.secrets)?
-        .into_iter()
-        .map(|(name, secret)| Ok((SecretName::new(name)?, secret)))
-        .collect::<Result<BTreeMap<_, _>>>()?;
     Ok(CreateProject {
         organization: arguments.organization.parse()?,
         name: arguments.name.parse()?,
         target: arguments.target.as_deref().map(str::parse).transpose()?,
         stack: arguments.stack.as_deref().map(str::parse).transpose()?,
-        secrets,
-        variables: values(&arguments.variables)?,
+        secrets: secrets(arguments.secrets.as_deref())?,
+        variables: arguments.variables.as_deref().map(env_file::read).transpose()?.unwrap_or_default(),
         annotations: arguments.annotations.iter().cloned().collect(),
-        excluded_services,
-        limits: Limits {
-            memory_bytes: arguments.memory.map(|mib| mib.saturating_mul(MIB)),
-            cpus: arguments.cpus,
-        },
+        excluded_services: excluded(&arguments.excluded, arguments.exclude_nothing),
+        limits: Limits { memory_bytes: arguments.memory.map(bytes), cpus: arguments.cpus },
         first_run: arguments.first_run.iter().map(|path| first_run(path)).collect::<Result<_>>()?,
     })
+}
+
+/// The services that are not to run: none named is not the same as no service.
+pub(super) fn excluded(services: &[String], nothing: bool) -> Option<Vec<String>> {
+    match (nothing, services.is_empty()) {
+        (true, _) => Some(Vec::new()),
+        (false, true) => None,
+        (false, false) => Some(services.to_vec()),
+    }
+}
+
+/// The secrets of a file, if one is named.
+pub(super) fn secrets(path: Option<&Path>) -> Result<BTreeMap<SecretName, Secret>> {
+    let values = path.map(env_file::read).transpose()?.unwrap_or_default();
+    values.into_iter().map(|(name, secret)| Ok((SecretName::new(name)?, secret))).collect()
+}
+
+/// So many MiB in bytes.
+pub(super) fn bytes(mib: u64) -> u64 {
+    mib.saturating_mul(MIB)
 }
 
 fn first_run(path: &Path) -> Result<FirstRunFile> {

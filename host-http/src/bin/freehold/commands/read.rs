@@ -1,7 +1,8 @@
 //! Commands that change nothing.
 
 use freehold_host::wire::{
-    ErrorBody, Event, EventPage, LogLine, Project, ProjectHealth, ProjectPage, ProjectPlan, SecretValues,
+    ErrorBody, Event, EventPage, LogLine, OperationPage, Project, ProjectHealth, ProjectPage, ProjectPlan,
+    SecretValues,
 };
 use serde::de::DeserializeOwned;
 
@@ -49,6 +50,22 @@ pub(super) async fn show(session: &Session, project: &str, secrets: bool) -> Res
         };
     }
     print::project(&project, secrets.as_ref());
+    Ok(())
+}
+
+pub(super) async fn operations(session: &Session, project: Option<&str>, limit: u32) -> Result<()> {
+    let reference = match project {
+        Some(project) => Some(session.client.find(project).await?.reference),
+        None => None,
+    };
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(reference.as_ref().map(|reference| ("ref", reference.as_str())));
+    let page: OperationPage = session.client.get("operations", &query).await?;
+    if session.json {
+        return print::json(&page.items);
+    }
+    print::operations(&page.items);
     Ok(())
 }
 
