@@ -87,14 +87,36 @@ impl EmbeddedServer {
         let cluster = Cluster::new(folder, &binaries)?;
         cluster.check_reach().await?;
         cluster.initialize().await?;
-        let (port, adopted) = match found {
-            Found::Live { port } => (port, true),
-            Found::Nothing => (cluster.start(config.port).await?, false),
+        let cluster = match found {
+            Found::Live { port } => {
+                let server = Self::on(cluster, port, true)?;
+                match server.prove_ours().await {
+                    Ok(()) => return Ok(server.announced()),
+                    Err(error) if server.still_runs()? => return Err(error),
+                    // It was dying when it was found, and its port may be anybody's by now.
+                    Err(_) => server.cluster,
+                }
+            }
+            Found::Nothing => cluster,
         };
-        let server = Self { url: url(&cluster.folder, port, NAME)?, cluster, port, adopted };
+        let port = cluster.start(config.port).await?;
+        let server = Self::on(cluster, port, false)?;
         server.prove_ours().await?;
-        tracing::info!(port, adopted, data = %server.cluster.folder.data().display(), "PostgreSQL runs");
-        Ok(server)
+        Ok(server.announced())
+    }
+
+    fn on(cluster: Cluster, port: u16, adopted: bool) -> Result<Self> {
+        Ok(Self { url: url(&cluster.folder, port, NAME)?, cluster, port, adopted })
+    }
+
+    fn announced(self) -> Self {
+        let data = self.cluster.folder.data();
+        tracing::info!(port = self.port, adopted = self.adopted, data = %data.display(), "PostgreSQL runs");
+        self
+    }
+
+    fn still_runs(&self) -> Result<bool> {
+        Ok(postmaster::find(&self.cluster.folder.data())? != Found::Nothing)
     }
 
     /// How the store's database is reached, password included.
@@ -171,6 +193,7 @@ impl EmbeddedServer {
             }
             // "the database system is starting up", or not even listening yet.
             let starting = code == "57P03" || matches!(refused, sqlx::Error::Io(_));
+            let starting = starting && (!self.adopted || self.still_runs()?);
             if !starting || tokio::time::Instant::now() >= patience {
                 return Err(Error::new(
                     Kind::Unavailable,
