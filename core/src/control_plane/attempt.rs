@@ -37,7 +37,8 @@ impl Work<'_> {
     pub(super) async fn attempt(&self, mut runtime: Runtime) -> Result<Outcome> {
         self.ctx.check()?;
         let kind = self.claimed.operation.kind;
-        if kind == OperationKind::Retry && self.claimed.operation.attempt == 1 {
+        // At each attempt: the one before may have ended before all of it was gone, and nobody has used it yet.
+        if kind == OperationKind::Retry {
             self.call("destroy", self.backend.destroy(self.ctx, &runtime.project)).await?;
         }
         let mut moves = 0;
@@ -97,10 +98,7 @@ impl Work<'_> {
         };
         let result = tokio::select! {
             biased;
-            result = AssertUnwindSafe(work).catch_unwind() => match result {
-                Ok(result) => result,
-                Err(panic) => Err(Error::internal(format!("go on: the backend panicked: {}", panic_text(&*panic)))),
-            },
+            result = caught(work) => result,
             () = overdue => Err(match self.ctx.check() {
                 Err(error) => error.with("backend", "did not return and was left behind"),
                 Ok(()) => Error::new(Kind::Timeout, "see the backend return"),
@@ -224,10 +222,29 @@ impl Work<'_> {
     }
 }
 
+/// Runs a backend's work. A panic becomes an error.
+pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        Err(Error::internal(format!("go on: the backend panicked: {}", panic_text(&*panic))))
+    })
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "without a text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_backend_ends_its_call_and_not_the_one_who_called() {
+        let error = caught::<()>(async { panic!("out of paper") }).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal);
+        assert!(error.to_string().contains("out of paper"), "{error}");
+    }
 }

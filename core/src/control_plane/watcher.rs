@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{Inner, prepare::amend, revive::Revivals};
+use super::{Inner, attempt::caught, prepare::amend, revive::Revivals};
 use crate::{
     context::Context,
     error::{Detail, Result},
@@ -40,7 +40,11 @@ impl Inner {
         let mut revivals = Revivals::default();
         loop {
             let begun = Instant::now();
-            if let Err(error) = self.watch_round(&mut memories, &mut revivals).await {
+            let round = tokio::select! {
+                () = self.stopping.cancelled() => return,
+                round = self.watch_round(&mut memories, &mut revivals) => round,
+            };
+            if let Err(error) = round {
                 tracing::warn!(error = %error.chain(), "cannot watch");
             }
             let lag = begun.elapsed().saturating_sub(self.settings.watch);
@@ -60,7 +64,8 @@ impl Inner {
     ) -> Result<()> {
         let filter = ProjectFilter {
             targets: self.targets.keys().cloned().collect(),
-            statuses: vec![Status::ActiveHealthy, Status::ActiveUnhealthy],
+            // What is being restarted is not looked at, but its revivals still count.
+            statuses: vec![Status::ActiveHealthy, Status::ActiveUnhealthy, Status::Restarting],
             ..ProjectFilter::default()
         };
         let mut page = PageRequest::first(PageRequest::MAX);
@@ -68,16 +73,14 @@ impl Inner {
         loop {
             let found = self.store.projects(&filter, &page).await?;
             alive.extend(found.items.iter().map(|project| project.reference));
-            let looks = found.items.into_iter().map(|project| async {
+            let active = found.items.into_iter().filter(|project| project.status != Status::Restarting);
+            let looks = active.map(|project| async {
                 let health = self.look(&project).await;
                 (project, health)
             });
             let mut looks = stream::iter(looks).buffer_unordered(self.settings.watch_concurrency.max(1));
             let mut seen = Vec::new();
             while let Some((project, health)) = looks.next().await {
-                if self.stopping.is_cancelled() {
-                    return Ok(());
-                }
                 let Some(health) = health else { continue };
                 seen.push(project.reference);
                 self.judge(&project, &health, memories, revivals).await?;
@@ -102,7 +105,7 @@ impl Inner {
         let look = async {
             let runtime = self.runtime_of(project).await?;
             let ctx = Context::new(LOOK);
-            ctx.bounded("look at the project's health", backend.health(&ctx, &runtime)).await
+            ctx.bounded("look at the project's health", caught(backend.health(&ctx, &runtime))).await
         };
         match look.await {
             Ok(health) if health.is_unknown() => None,

@@ -157,3 +157,18 @@ async fn no_secret_reaches_operations_events_or_debug_output() {
     let seen = format!("{operations:?} {events:?} {:?} {:?}", host.store, host.control);
     assert!(!seen.contains(CANARY));
 }
+
+#[tokio::test(start_paused = true)]
+async fn retry_removes_leftovers_also_where_its_first_try_at_that_failed() {
+    let host = Fixture::new().await;
+    host.backend.fail_next("start service", Kind::Internal);
+    host.backend.fail_next("remove data", Kind::Internal);
+    let demo = host.create("demo").await.project.reference;
+    host.wait(&demo, Status::InitFailed).await;
+    host.backend.write(&demo, "half", "made").unwrap();
+
+    host.backend.fail_next("remove data", Kind::Unavailable);
+    host.control.retry(&demo).await.unwrap();
+    host.wait(&demo, Status::ActiveHealthy).await;
+    assert_eq!(host.backend.read(&demo, "half"), None);
+}

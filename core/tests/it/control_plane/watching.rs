@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use freehold_core::{
-    Fact, Status,
+    Fact, Kind, Status,
     control_plane::{Settings, TargetSettings},
 };
 
 use super::Fixture;
 
 async fn watched() -> Fixture {
-    let settings = Settings { watch: Duration::from_secs(5), ..Settings::default() };
+    let settings =
+        Settings { watch: Duration::from_secs(5), backoff: Duration::from_secs(20), ..Settings::default() };
     Fixture::with(settings, TargetSettings::default()).await
 }
 
@@ -56,4 +57,20 @@ async fn a_paused_project_stays_paused() {
     host.wait(&demo, Status::Inactive).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(host.control.project(&demo).await.unwrap().status, Status::Inactive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revivals_are_bounded_however_long_each_takes() {
+    let host = watched().await;
+    let demo = host.active("demo").await;
+    let most = Settings::default().revivals;
+    for _ in 0..100 {
+        // Slower than the rest between two revivals, and in vain.
+        host.backend.fail_next("start service", Kind::Timeout);
+    }
+    host.backend.kill(&demo, &"db".parse().unwrap());
+    tokio::time::sleep(Duration::from_secs(1800)).await;
+    let events = host.control.events(0, 1000).await.unwrap().events;
+    let revived = events.iter().filter(|event| matches!(event.fact, Fact::Revived { .. })).count();
+    assert_eq!(revived, usize::try_from(most).unwrap());
 }
