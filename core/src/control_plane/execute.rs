@@ -76,7 +76,9 @@ impl Inner {
             Err(error) => error,
         };
         let cancelled = heartbeat.cancel_requested();
-        if !cancelled && let Some(not_before) = self.next_attempt(claimed, &error).await {
+        if (!cancelled || error.is_lease_lost())
+            && let Some(not_before) = self.next_attempt(claimed, &error).await
+        {
             return Verdict::Again(error, not_before);
         }
         let redactor = runtime.redactor();
@@ -105,9 +107,10 @@ impl Inner {
         Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO)
     }
 
-    /// When the operation is begun again after an error, if it is: at once where it was only handed back.
+    /// When the operation is begun again after an error, if it is: at once where it was only handed back, or where the
+    /// lease could not be renewed in time. A lost lease says nothing about the work; whoever holds it now goes on.
     async fn next_attempt(&self, claimed: &Claimed, error: &Error) -> Option<OffsetDateTime> {
-        if self.hand_back.is_cancelled() && error.kind() == Kind::Cancelled {
+        if error.is_lease_lost() || (self.hand_back.is_cancelled() && error.kind() == Kind::Cancelled) {
             return Some(self.store.now().await.unwrap_or(claimed.operation.not_before));
         }
         let attempt = claimed.operation.attempt;
@@ -116,7 +119,9 @@ impl Inner {
         }
         let pause = self.settings.backoff_after(attempt);
         let jitter = self.rng().random_range(0.5..1.0);
-        let next = self.store.now().await.ok()? + pause.mul_f64(jitter);
+        // A store that is away just now is no reason to give up.
+        let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
+        let next = now + pause.mul_f64(jitter);
         (next < claimed.operation.deadline).then_some(next)
     }
 

@@ -32,6 +32,7 @@ impl Inner {
             }
         }
         // What the last operations wrote is numbered by whoever comes next, if not now.
+        self.operations.close();
         self.operations.wait().await;
         if let Err(error) = self.store.sequence().await {
             tracing::debug!(error = %error.chain(), "left the last events unnumbered");

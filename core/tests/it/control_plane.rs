@@ -3,6 +3,8 @@
 mod durability;
 mod failures;
 mod life;
+#[cfg(feature = "mock")]
+mod outages;
 mod requests;
 mod watching;
 

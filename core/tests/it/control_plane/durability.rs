@@ -104,3 +104,11 @@ async fn a_targets_name_cannot_come_to_mean_another_engine() {
     let error = started(&host.store, &moon, calm(), TargetSettings::default()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Conflict);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_is_dropped_without_shutdown_lets_go_of_its_store() {
+    let Fixture { control, backend, store } = Fixture::new().await;
+    drop((control, backend));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(Arc::strong_count(&store), 1);
+}
