@@ -41,6 +41,8 @@ pub fn status(error: &Error) -> StatusCode {
 pub fn body(error: &Error, request_id: &str) -> ErrorBody {
     let message = match error.kind() {
         Kind::Internal => "a fault inside: the host's log has it under this request id".to_owned(),
+        // The cause may tell of what is inside; that it may pass by itself is what the caller has to know.
+        Kind::Unavailable => format!("failed to {error}: what is behind it does not answer now; try again"),
         _ => error.to_string(),
     };
     ErrorBody {
@@ -129,6 +131,10 @@ mod tests {
     fn causes_stay_inside_too() {
         let cause = std::io::Error::other("connect to 10.0.0.7:5432");
         let error = Error::new(Kind::Unavailable, "reach the store").because(cause);
-        assert_eq!(body(&error, "r1").message, "reach the store");
+        let message = body(&error, "r1").message;
+        assert!(
+            message.starts_with("failed to reach the store: ") && !message.contains("10.0.0.7"),
+            "{message}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
+use rand::{SeedableRng as _, rngs::StdRng};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ControlPlane, Inner, Settings, Target, TargetSettings, query::Counters, vault::Vault};
@@ -101,7 +101,7 @@ impl ControlPlaneBuilder {
                 return Err(Error::invalid("targets", format_args!("{} stands twice", twin.name)));
             }
         }
-        let mut rng = match self.seed {
+        let rng = match self.seed {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => {
                 let mut seed = [0; 32];
@@ -113,7 +113,6 @@ impl ControlPlaneBuilder {
         let mut owner = [0; 8];
         // The owner tells hosts apart, so it must not repeat where a seed does.
         secrets::fill_random(&mut owner)?;
-        rng.next_u64();
         let stopping = CancellationToken::new();
         let guard = Arc::new(stopping.clone().drop_guard());
         let inner = Arc::new(Inner {

@@ -50,6 +50,11 @@ pub(super) async fn show(session: &Session, project: &str, secrets: bool) -> Res
         };
     }
     print::project(&project, secrets.as_ref());
+    let query = [("ref", project.reference.as_str()), ("limit", "1")];
+    let last: OperationPage = session.client.get("operations", &query).await?;
+    if let Some(error) = last.items.first().and_then(|operation| operation.error.as_ref()) {
+        println!("  last error    {}", error.chain);
+    }
     Ok(())
 }
 
