@@ -220,9 +220,10 @@ RULES
 
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
-# As the bootstrap superuser. TERSE: an error does not repeat the statement, which may hold a password.
+# As the bootstrap superuser. TERSE: an error does not repeat the statement, which may hold a password. In template1,
+# since who owns a database chooses settings of every session in it, and people own the database postgres.
 admin_psql() {
-    as_tenant "$bin/psql" -X -q -w -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h "$run" -p "$port" -U "$admin" -d postgres "$@"
+    as_tenant "$bin/psql" -X -q -w -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h "$run" -p "$port" -U "$admin" -d template1 "$@"
 }
 
 # As the role that people get, with the password that they have.
@@ -239,6 +240,7 @@ login_psql() {
 # Makes the given password the one that counts, whatever happened to it.
 set_password() {
     admin_psql <<SQL || fail 70 "set the password of the role $login"
+set standard_conforming_strings = on;
 set log_statement = none; set log_min_error_statement = panic; set log_min_duration_statement = -1;
 alter role $login login password '$(printf '%s' "$password" | sed "s/'/''/g")';
 SQL

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
 };
 
-use freehold_core::{Destroyer as _, Kind, Provisioner as _, Wish};
+use freehold_core::{Destroyer as _, FirstRunFile, Kind, Provisioner as _, SecretName, Wish};
 use freehold_shell::{Config, ShellBackend};
 
 use crate::world::{World, is_root, minute, sql, until};
@@ -163,4 +163,40 @@ async fn as_an_ordinary_user_the_login_role_touches_neither_files_nor_programs()
         assert!(refused.iter().any(|words| complaint.contains(words)), "{attempt}: {complaint}");
     }
     assert_eq!(sql(&project, "create database mine").unwrap(), "CREATE DATABASE");
+}
+
+#[tokio::test]
+async fn as_an_ordinary_user_a_first_run_file_runs_no_program_of_ours() {
+    if is_root() {
+        println!("skipped: this is about a target that does not run as root");
+        return;
+    }
+    for escape in ["\\! touch", "\\copy (select 1) to program 'touch", "select 1 \\g | touch"] {
+        let world = World::postgres().await;
+        let mut project = world.project();
+        let witness = world.data.join("witness");
+        let content = format!("{escape} {}\n", witness.display());
+        project.first_run = vec![FirstRunFile::new("10-escape.sql", content).unwrap()];
+        let error = world.backend.provision(&minute(), &project).await.unwrap_err();
+        assert!(error.report().unwrap().stderr.contains("restricted"), "{escape}: {error:?}");
+        assert!(!witness.exists(), "{escape}");
+    }
+    let world = World::postgres().await;
+    let mut project = world.project();
+    let dump = "create table kept (row text);\ncopy kept from stdin;\nkept\n\\.\n";
+    project.first_run = vec![FirstRunFile::new("10-dump.sql", dump).unwrap()];
+    world.backend.provision(&minute(), &project).await.unwrap();
+    assert_eq!(sql(&project, "table kept").unwrap(), "kept");
+}
+
+#[tokio::test]
+async fn a_setting_of_the_tenants_own_database_does_not_turn_its_password_into_sql() {
+    let world = World::postgres().await;
+    let mut project = world.project();
+    world.backend.provision(&minute(), &project).await.unwrap();
+    sql(&project, "alter database postgres set standard_conforming_strings = off").unwrap();
+    let password = r"x\'; create role evil superuser; --";
+    project.secrets.insert(SecretName::new("db_pass").unwrap(), password.into());
+    world.backend.reconfigure(&minute(), &project).await.unwrap();
+    assert_eq!(sql(&project, "select count(*) from pg_roles where rolname = 'evil'").unwrap(), "0");
 }
