@@ -24,7 +24,7 @@ pub(super) async fn private_folder(path: &Path) -> Result<()> {
 /// Copies a folder that is not there yet, but for what is `skipped`.
 pub(super) async fn tree(from: &Path, to: &Path, skipped: Vec<PathBuf>) -> Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    blocking(move || Copy { root: &from, skipped: &skipped }.entry(&from, &to)).await
+    blocking(move || Copy::new(&from, &skipped).entry(&from, &to)).await
 }
 
 /// Puts a file or folder in place of what is there. A path that the stack mounts without having it is a folder, as it
@@ -39,7 +39,7 @@ pub(super) async fn replace(from: &Path, to: &Path) -> Result<()> {
         match fs::symlink_metadata(&from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder(&to),
             Err(error) => Err(failed("read", &from, error)),
-            Ok(_) => Copy { root: &from, skipped: &[] }.entry(&from, &to),
+            Ok(_) => Copy::new(&from, &[]).entry(&from, &to),
         }
     })
     .await
@@ -73,10 +73,16 @@ struct Copy<'a> {
     /// What links may not lead out of.
     root: &'a Path,
     skipped: &'a [PathBuf],
+    /// The folders that it is in, all links followed: a link to one of them has no end.
+    inside: Vec<PathBuf>,
 }
 
-impl Copy<'_> {
-    fn entry(&self, from: &Path, to: &Path) -> Result<()> {
+impl<'a> Copy<'a> {
+    fn new(root: &'a Path, skipped: &'a [PathBuf]) -> Self {
+        Self { root, skipped, inside: Vec::new() }
+    }
+
+    fn entry(&mut self, from: &Path, to: &Path) -> Result<()> {
         if self.skipped.iter().any(|skipped| skipped == from) {
             return Ok(());
         }
@@ -88,6 +94,10 @@ impl Copy<'_> {
                     format_args!("{} is a link that leads out of the stack's folder", from.display());
                 return Err(Error::invalid("stack", problem));
             }
+            if self.inside.contains(&target) {
+                let problem = format_args!("{} is a link to a folder that it is in", from.display());
+                return Err(Error::invalid("stack", problem));
+            }
             return self.entry(&target, to);
         }
         if fs::symlink_metadata(to).is_ok_and(|there| there.is_symlink()) {
@@ -96,12 +106,14 @@ impl Copy<'_> {
         let data = fs::metadata(from).map_err(read)?;
         if data.is_dir() {
             folder(to)?;
+            self.inside.push(fs::canonicalize(from).map_err(read)?);
             for entry in fs::read_dir(from).map_err(read)? {
                 let entry = entry.map_err(read)?;
                 if entry.file_name() != ".git" {
                     self.entry(&entry.path(), &to.join(entry.file_name()))?;
                 }
             }
+            self.inside.pop();
             return Ok(());
         }
         if !data.is_file() {
@@ -144,4 +156,29 @@ pub(super) async fn stays_inside(folder: &Path, path: &Path) -> Result<()> {
         Err(Error::new(Kind::Conflict, message))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_to_a_folder_that_it_is_in_is_refused_and_any_other_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = folder.path().join("stack");
+        fs::create_dir_all(stack.join("a")).unwrap();
+        fs::create_dir_all(stack.join("b")).unwrap();
+        fs::write(stack.join("b/file"), "content").unwrap();
+        symlink("../b", stack.join("a/b")).unwrap();
+        tree(&stack, &folder.path().join("copy"), Vec::new()).await.unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("copy/a/b/file")).unwrap(), "content");
+        for (number, (link, target)) in [("b/a", "../a"), ("a/up", "..")].into_iter().enumerate() {
+            symlink(target, stack.join(link)).unwrap();
+            let copied = tree(&stack, &folder.path().join(number.to_string()), Vec::new()).await;
+            assert!(copied.unwrap_err().to_string().contains("that it is in"), "{link}");
+            fs::remove_file(stack.join(link)).unwrap();
+        }
+    }
 }
