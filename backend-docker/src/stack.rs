@@ -256,21 +256,23 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// Where a path of a stack leads. It is not looked at: links are the business of whoever follows it.
+/// Where a path of a stack leads. It is not looked at: links are the business of whoever follows it. Every `..` is taken
+/// away as the engine does it, so that an allowed mount is not the way to what lies beside it.
 pub(crate) fn place(path: &str) -> Place {
     let path = Path::new(path);
-    if path.is_absolute() {
-        return Place::Outside(path.components().collect());
-    }
-    let mut inside = PathBuf::new();
+    let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
-            Component::Normal(part) => inside.push(part),
-            Component::ParentDir if !inside.pop() => return Place::Outside(path.to_owned()),
-            Component::ParentDir | Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            Component::Normal(part) => plain.push(part),
+            // Above the root is the root.
+            Component::ParentDir if !plain.pop() && !path.is_absolute() => {
+                return Place::Outside(path.to_owned());
+            }
+            Component::RootDir => plain.push(component),
+            Component::ParentDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    Place::Inside(inside)
+    if path.is_absolute() { Place::Outside(plain) } else { Place::Inside(plain) }
 }
 
 /// The ref of projects that are never made.

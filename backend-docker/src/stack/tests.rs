@@ -218,3 +218,11 @@ fn a_path_is_inside_or_outside_whatever_it_is_written_like() {
         assert!(matches!(place(path), Place::Outside(_)), "{path}");
     }
 }
+
+#[test]
+fn no_path_climbs_out_of_where_it_says_that_it_is() {
+    assert_eq!(place("./a/../b"), Place::Inside("b".into()));
+    assert_eq!(place("./a/../../b"), Place::Outside("./a/../../b".into()));
+    assert_eq!(place("/srv/allowed/../secret/./x"), Place::Outside("/srv/secret/x".into()));
+    assert_eq!(place("/../../etc"), Place::Outside("/etc".into()));
+}
