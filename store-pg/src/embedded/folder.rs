@@ -14,7 +14,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
@@ -91,10 +91,10 @@ impl Folder {
         self.give_to_server(path)
     }
 
-    /// Hands something to the server's user.
+    /// Hands something to the server's user; never what a link leads to, which that user may have put there.
     pub(super) fn give_to_server(&self, path: &Path) -> Result<()> {
         let Some(user) = self.user else { return Ok(()) };
-        chown(path, Some(user.uid), Some(user.gid)).map_err(|error| failed("hand over", path, error))
+        lchown(path, Some(user.uid), Some(user.gid)).map_err(|error| failed("hand over", path, error))
     }
 
     /// Makes a password where there is none yet. Data without its password are never given a new one.

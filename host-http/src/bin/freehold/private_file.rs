@@ -37,13 +37,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
 pub(crate) fn write(path: &Path, content: &str) -> Result<()> {
     let cannot = |error: io::Error| Failure::usage(format!("write {}: {error}", path.display()));
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(cannot)?;
+    // What lies there is of a process that ended midway, or somebody's link: neither is written to.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+        _ => {}
+    }
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(cannot)?;
     let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
     let placed = written.and_then(|()| fs::rename(&draft, path));
     if placed.is_err() {
@@ -73,6 +73,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read(&path).unwrap().as_deref(), Some("two"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_lies_there_lends_its_mode_to_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let draft = path.with_extension(format!("draft-{}", std::process::id()));
+        fs::write(&draft, "left").unwrap();
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)).unwrap();
+        write(&path, "one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
