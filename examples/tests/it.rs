@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
-use std::{ffi::OsStr, path::Path, process::Command};
+use std::{ffi::OsStr, process::Command};
+
+use freehold_tests::{passable_folder, postgresql};
 
 /// Runs an example and gives what it printed.
 fn printed(program: &str, arguments: &[&OsStr]) -> String {
@@ -30,29 +32,10 @@ fn contract_test_sees_success_failure_and_recovery() {
 
 #[test]
 fn embed_brings_up_a_real_postgresql_and_removes_it() {
-    if !has_postgresql() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "PostgreSQL's server programs are missing, and CI skips nothing"
-        );
-        eprintln!("skipped: PostgreSQL's server programs are neither in /usr/lib/postgresql nor in PATH");
+    if !postgresql() {
         return;
     }
-    // Projects run as users of their own, which have to be able to pass through the folder.
-    let folder = tempfile::Builder::new().permissions(world_passable()).tempdir().unwrap();
+    let folder = passable_folder();
     let out = printed(env!("CARGO_BIN_EXE_embed"), &[folder.path().as_os_str()]);
     assert!(out.contains("ACTIVE_HEALTHY: PostgreSQL ") && out.trim_end().ends_with("REMOVED"), "{out}");
-}
-
-fn world_passable() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o711)
-}
-
-fn has_postgresql() -> bool {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    debian
-        .map(|version| version.path().join("bin"))
-        .chain(std::env::split_paths(&path))
-        .any(|folder| Path::new(&folder).join("initdb").exists())
 }
