@@ -238,7 +238,7 @@ async fn a_project_without_a_connection_is_never_active() {
     let claimed = claim(&*store).await.unwrap();
     let mut settlement = succeeded(&claimed.lease, Status::ActiveHealthy);
     let freehold_core::store::End::Ended { transition: Some(transition), .. } = &mut settlement.end else {
-        unreachable!()
+        panic!("a success moves its project")
     };
     transition.connection = None;
     let error = store.settle(settlement).await.unwrap_err();
