@@ -10,7 +10,7 @@ use crate::{
     allocate::interval,
     error::{During, Failure, Result},
     facts, queries, sealed,
-    transaction::begin,
+    transaction::{begin, end},
 };
 
 /// The oldest that may be worked on, whose project nobody is changing at this moment. Who is looked at by somebody else
@@ -58,18 +58,32 @@ const TRIES: usize = 5;
 #[derive(Debug, sqlx::FromRow)]
 struct Candidate(Uuid, String, bool);
 
+/// What one look for work found.
+enum Found {
+    Taken(Box<Claimed>),
+    /// A candidate that somebody else took meanwhile.
+    Lost,
+    Nothing,
+}
+
 /// Takes up to one operation that may be worked on.
 pub(crate) async fn claim(pool: &PgPool, claim: &Claim) -> Result<Option<Claimed>> {
     for _ in 0..TRIES {
         let mut transaction = begin(pool, "begin a claim").await?;
-        let Some(candidate) = candidate(&mut transaction, claim).await? else { return Ok(None) };
-        if let Some(claimed) = take(&mut transaction, claim, &candidate).await? {
-            transaction.commit().await.during("commit a claim")?;
-            return Ok(Some(claimed));
+        let found = attempt(&mut transaction, claim).await;
+        match end(transaction, found, "commit a claim").await? {
+            Found::Taken(claimed) => return Ok(Some(*claimed)),
+            Found::Lost => {}
+            Found::Nothing => break,
         }
-        transaction.rollback().await.during("let go of a claim")?;
     }
     Ok(None)
+}
+
+async fn attempt(connection: &mut PgConnection, claim: &Claim) -> Result<Found> {
+    let Some(candidate) = candidate(connection, claim).await? else { return Ok(Found::Nothing) };
+    let taken = take(connection, claim, &candidate).await?;
+    Ok(taken.map_or(Found::Lost, |claimed| Found::Taken(Box::new(claimed))))
 }
 
 async fn candidate(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Candidate>> {

@@ -18,7 +18,7 @@ use crate::{
     queries,
     rows::{number, texts},
     sealed,
-    transaction::begin,
+    transaction::{begin, end},
 };
 
 const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, key, body, project, operation) \
@@ -30,17 +30,15 @@ const RECORD: &str = "INSERT INTO freehold.operations \
 /// Commits a change in a transaction of its own.
 pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> {
     let mut transaction = begin(pool, "begin a change").await?;
-    let committed = apply(&mut transaction, change).await?;
-    transaction.commit().await.during("commit a change")?;
-    Ok(committed)
+    let committed = apply(&mut transaction, change).await;
+    end(transaction, committed, "commit a change").await
 }
 
 /// Commits a change behind a savepoint: if it fails, what the transaction did before stays as it was.
 pub(crate) async fn commit_in(connection: &mut PgConnection, change: &Change) -> Result<Committed> {
     let mut transaction = connection.begin().await.during("begin a change")?;
-    let committed = apply(&mut transaction, change).await?;
-    transaction.commit().await.during("commit a change")?;
-    Ok(committed)
+    let committed = apply(&mut transaction, change).await;
+    end(transaction, committed, "commit a change").await
 }
 
 async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committed> {

@@ -16,7 +16,7 @@ use crate::{
     error::{During, Result},
     facts, queries,
     rows::{json, number, parse},
-    transaction::begin,
+    transaction::{begin, end},
 };
 
 const RENEW: &str = "\
@@ -107,25 +107,34 @@ pub(crate) async fn reallocate(
     aside: Duration,
 ) -> Result<Project> {
     let mut transaction = begin(pool, "begin to move ports").await?;
-    let (project, _) = hold(&mut transaction, lease).await?;
+    let moved = move_ports(&mut transaction, lease, taken, ports, aside).await;
+    end(transaction, moved, "move ports").await
+}
+
+async fn move_ports(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    taken: u16,
+    ports: &PortPool,
+    aside: Duration,
+) -> Result<Project> {
+    let (project, _) = hold(connection, lease).await?;
     let Some(block) = project.ports.filter(|block| block.contains(taken)) else { return Ok(project) };
     let machine: i32 = sqlx::query_scalar(MACHINE_OF)
         .bind(project.reference.as_str())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await
         .during("read a project's machine")?;
-    allocate::set_aside(&mut transaction, &project.reference, aside).await?;
-    let next = allocate::ports(&mut transaction, machine, &project.reference, block.count, ports).await?;
+    allocate::set_aside(connection, &project.reference, aside).await?;
+    let next = allocate::ports(connection, machine, &project.reference, block.count, ports).await?;
     sqlx::query(TOUCH)
         .bind(project.reference.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .during("move ports")?;
     let moved = Fact::PortsMoved { taken, first: next.first };
-    facts::write(&mut transaction, &project.reference, &project.organization, &[moved]).await?;
-    let project = queries::known_project(&mut transaction, &project.reference).await?;
-    transaction.commit().await.during("move ports")?;
-    Ok(project)
+    facts::write(connection, &project.reference, &project.organization, &[moved]).await?;
+    queries::known_project(connection, &project.reference).await
 }
 
 fn lost(lease: &Lease) -> Error {

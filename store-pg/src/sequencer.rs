@@ -7,14 +7,14 @@ use freehold_core::{
     Detail, Error, Event, EventPage, PageRequest,
     store::{Retention, Wake},
 };
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     allocate::interval,
     error::{During, Result},
     listen::wake,
     rows::{EventRow, number},
-    transaction::begin,
+    transaction::{begin, end},
 };
 
 const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('freehold/sequencer', 0))";
@@ -48,27 +48,30 @@ const BATCH: i64 = 5_000;
 pub(crate) async fn sequence(pool: &PgPool) -> Result<u64> {
     loop {
         let mut transaction = begin(pool, "begin to number events").await?;
-        let ours: bool =
-            sqlx::query_scalar(TRY_LOCK).fetch_one(&mut *transaction).await.during("lock the sequencer")?;
-        let done: Option<(i64, i64)> = if ours {
-            let statement = sqlx::query_as(NUMBER).bind(BATCH);
-            statement.fetch_optional(&mut *transaction).await.during("number events")?
-        } else {
-            None
-        };
-        let Some((last, numbered)) = done else {
-            let last: i64 = sqlx::query_scalar(LAST)
-                .fetch_one(&mut *transaction)
-                .await
-                .during("read the newest number")?;
-            return number("a sequence number", last);
-        };
-        wake(&mut transaction, Wake::Events).await?;
-        transaction.commit().await.during("number events")?;
+        let batch = number_batch(&mut transaction).await;
+        let (last, numbered) = end(transaction, batch, "number events").await?;
         if numbered < BATCH {
             return number("a sequence number", last);
         }
     }
+}
+
+/// Numbers up to a batch. Gives the newest number, and how many were given.
+async fn number_batch(connection: &mut PgConnection) -> Result<(i64, i64)> {
+    let ours: bool =
+        sqlx::query_scalar(TRY_LOCK).fetch_one(&mut *connection).await.during("lock the sequencer")?;
+    let done: Option<(i64, i64)> = if ours {
+        let statement = sqlx::query_as(NUMBER).bind(BATCH);
+        statement.fetch_optional(&mut *connection).await.during("number events")?
+    } else {
+        None
+    };
+    if let Some(done) = done {
+        wake(connection, Wake::Events).await?;
+        return Ok(done);
+    }
+    let last = sqlx::query_scalar(LAST).fetch_one(connection).await.during("read the newest number")?;
+    Ok((last, 0))
 }
 
 /// Events after a number, in order.

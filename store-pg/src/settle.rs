@@ -15,7 +15,7 @@ use crate::{
     queries,
     rows::json,
     sealed,
-    transaction::begin,
+    transaction::{begin, end},
 };
 
 const SIBLING_WAITS: &str =
@@ -40,15 +40,20 @@ struct Verdict {
 
 pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Project> {
     let mut transaction = begin(pool, "begin to settle an operation").await?;
-    let (project, operation) = lease::hold(&mut transaction, &settlement.lease).await?;
-    let verdict = verdict(&mut transaction, &settlement, &project).await?;
+    let settled = apply(&mut transaction, settlement).await;
+    end(transaction, settled, "settle an operation").await
+}
+
+async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<Project> {
+    let (project, operation) = lease::hold(connection, &settlement.lease).await?;
+    let verdict = verdict(connection, &settlement, &project).await?;
     sqlx::query(SETTLE)
         .bind(operation.id.as_uuid())
         .bind(verdict.state.as_str())
         .bind(verdict.not_before)
         .bind(settlement.error.as_ref().map(|error| json("an error", error)).transpose()?)
         .bind(settlement.report.as_ref().map(|report| json("a report", report)).transpose()?)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .during("settle an operation")?;
 
@@ -60,15 +65,13 @@ pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Proj
         reason: verdict.reason,
     }];
     if let Some(transition) = verdict.transition {
-        written.extend(advance(&mut transaction, &project, &operation, *transition).await?);
+        written.extend(advance(connection, &project, &operation, *transition).await?);
     }
     written.extend(settlement.facts);
-    facts::write(&mut transaction, &project.reference, &project.organization, &written).await?;
+    facts::write(connection, &project.reference, &project.organization, &written).await?;
     // A place on the target is free, and the project's next operation may begin.
-    wake(&mut transaction, Wake::Operations).await?;
-    let project = queries::known_project(&mut transaction, &project.reference).await?;
-    transaction.commit().await.during("settle an operation")?;
-    Ok(project)
+    wake(connection, Wake::Operations).await?;
+    queries::known_project(connection, &project.reference).await
 }
 
 async fn verdict(

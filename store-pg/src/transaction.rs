@@ -9,3 +9,25 @@ use crate::error::{During, Result};
 pub(crate) async fn begin(pool: &PgPool, verb: &'static str) -> Result<Transaction<'static, Postgres>> {
     pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.during(verb)
 }
+
+/// Ends one by how its work went: committed, or taken back before its error is told. One that is merely dropped is taken
+/// back some time later, and until then keeps its locks, which others skip.
+pub(crate) async fn end<T>(
+    transaction: Transaction<'_, Postgres>,
+    work: Result<T>,
+    verb: &'static str,
+) -> Result<T> {
+    match work {
+        Ok(value) => {
+            transaction.commit().await.during(verb)?;
+            Ok(value)
+        }
+        Err(error) => {
+            if let Err(lost) = transaction.rollback().await {
+                // With its connection the server takes it back.
+                tracing::debug!(error = %lost, verb, "cannot take a transaction back");
+            }
+            Err(error)
+        }
+    }
+}
