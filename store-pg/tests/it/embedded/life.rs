@@ -17,7 +17,10 @@ async fn ask(server: &EmbeddedServer, query: &'static str) -> String {
 #[tokio::test]
 async fn what_is_stored_is_there_after_a_stop_and_a_start_on_the_same_port() {
     let Some(scratch) = Scratch::new() else { return };
-    let server = EmbeddedServer::start(&scratch.config()).await.unwrap();
+    // One that the other tests' servers, which take the first that is free, do not come by while ours is down.
+    let mut config = scratch.config();
+    config.port = Some(30_000 + u16::try_from(std::process::id() % 2_000).unwrap());
+    let server = EmbeddedServer::start(&config).await.unwrap();
     assert!(!server.adopted());
     let store = PgStore::connect(&Config::new(server.url())).await.unwrap();
     let project = create(&store, "demo").await.project;
