@@ -46,7 +46,7 @@ use tokio_util::{
 
 pub use self::{
     builder::ControlPlaneBuilder,
-    command::{Accepted, Command, CreateProject, Protection, Reconfigure},
+    command::{Accepted, Amendment, Command, CreateProject, Protection, Reconfigure},
     query::{Metrics, Readiness, TargetInfo},
     settings::{Settings, TargetSettings, Timeouts},
 };
@@ -254,12 +254,21 @@ impl ControlPlane {
         self.execute(Command::Destroy(*project), None).await
     }
 
+    /// Changes what needs no work on a project's target: its name, its protection, its annotations; all together or
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn amend(&self, project: &ProjectRef, amendment: Amendment) -> Result<Project> {
+        Ok(self.execute(Command::Amend(*project, Box::new(amendment)), None).await?.project)
+    }
+
     /// Gives a project another name.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn rename(&self, project: &ProjectRef, name: ProjectName) -> Result<Project> {
-        Ok(self.execute(Command::Rename(*project, name), None).await?.project)
+        self.amend(project, Amendment { name: Some(name), ..Amendment::default() }).await
     }
 
     /// Refuses or allows destroy.
@@ -267,7 +276,7 @@ impl ControlPlane {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn protect(&self, project: &ProjectRef, protection: Protection) -> Result<Project> {
-        Ok(self.execute(Command::Protect(*project, protection), None).await?.project)
+        self.amend(project, Amendment { protection: Some(protection), ..Amendment::default() }).await
     }
 
     /// Replaces a project's annotations.
@@ -275,7 +284,7 @@ impl ControlPlane {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn annotate(&self, project: &ProjectRef, annotations: Annotations) -> Result<Project> {
-        Ok(self.execute(Command::Annotate(*project, annotations), None).await?.project)
+        self.amend(project, Amendment { annotations: Some(annotations), ..Amendment::default() }).await
     }
 
     /// Asks for the end of an operation: it ends in its own gave-up status once the backend's call has returned. One

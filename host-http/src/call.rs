@@ -195,9 +195,16 @@ impl Call {
     /// The JSON body.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not JSON or does not say what it should.
+    /// `InvalidInput` if it is not JSON, or naming the field that does not say what it should.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::invalid("body", without_value(&error)))
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." { "body" } else { &path };
+            Error::invalid(field, without_value(error.inner()))
+        })?;
+        json.end().map_err(|error| Error::invalid("body", without_value(&error)))?;
+        Ok(read)
     }
 
     /// The JSON body, or the default where there is none.

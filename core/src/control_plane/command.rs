@@ -30,12 +30,8 @@ pub enum Command {
     Reconfigure(ProjectRef, Box<Reconfigure>),
     /// Remove everything.
     Destroy(ProjectRef),
-    /// Give it another name.
-    Rename(ProjectRef, ProjectName),
-    /// Refuse or allow destroy.
-    Protect(ProjectRef, Protection),
-    /// Replace its annotations.
-    Annotate(ProjectRef, Annotations),
+    /// Change what needs no work on its target.
+    Amend(ProjectRef, Box<Amendment>),
     /// Ask for the end of an operation.
     Cancel(OperationId),
 }
@@ -139,6 +135,18 @@ pub struct Reconfigure {
     pub excluded: Option<Vec<String>>,
     /// Other limits.
     pub limits: Option<Limits>,
+}
+
+/// What changes about a project without work on its target. `None` leaves a part as it is; all parts change together or
+/// none does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Amendment {
+    /// Another name.
+    pub name: Option<ProjectName>,
+    /// Whether destroy is refused.
+    pub protection: Option<Protection>,
+    /// The caller's own facts, replacing those that there were.
+    pub annotations: Option<Annotations>,
 }
 
 /// A command that is durable. The work happens behind it.

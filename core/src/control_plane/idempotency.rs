@@ -31,9 +31,7 @@ impl Inner {
             | Command::Restart(project, _)
             | Command::Reconfigure(project, _)
             | Command::Destroy(project)
-            | Command::Rename(project, _)
-            | Command::Protect(project, _)
-            | Command::Annotate(project, _) => *project,
+            | Command::Amend(project, _) => *project,
             Command::Cancel(operation) => {
                 let found = self.store.operation(*operation).await?;
                 found.ok_or_else(|| Error::not_found("operation", operation))?.project

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{
     Inner, Target,
-    command::{Command, CreateProject, Protection, Reconfigure},
+    command::{Amendment, Command, CreateProject, Protection, Reconfigure},
     validate::{check_first_run, check_limits, check_variables, chosen_stack},
 };
 use crate::{
@@ -56,20 +56,16 @@ impl Inner {
             }
             Command::Reconfigure(project, settings) => self.prepare_reconfigure(project, settings).await,
             Command::Destroy(project) => self.prepare_destroy(project).await,
-            Command::Rename(project, name) => {
+            Command::Amend(project, amendment) => {
                 let project = self.live_project(project).await?;
-                let update = ProjectUpdate { name: Some(name.clone()), ..ProjectUpdate::of(&project) };
-                Ok(Prepared::change(amend(update)))
-            }
-            Command::Protect(project, protection) => {
-                let project = self.live_project(project).await?;
-                let protected = Some(*protection == Protection::On);
-                Ok(Prepared::change(amend(ProjectUpdate { protected, ..ProjectUpdate::of(&project) })))
-            }
-            Command::Annotate(project, annotations) => {
-                let project = self.live_project(project).await?;
-                let annotations = Some(annotations.clone());
-                Ok(Prepared::change(amend(ProjectUpdate { annotations, ..ProjectUpdate::of(&project) })))
+                let Amendment { name, protection, annotations } = (**amendment).clone();
+                let protected = protection.map(|protection| protection == Protection::On);
+                Ok(Prepared::change(amend(ProjectUpdate {
+                    name,
+                    protected,
+                    annotations,
+                    ..ProjectUpdate::of(&project)
+                })))
             }
             Command::Cancel(operation) => self.prepare_cancel(*operation).await,
         }

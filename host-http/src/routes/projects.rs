@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, OrganizationId, PageRequest, ProjectFilter, ProjectName, Result, Status,
-    control_plane::{Command, Protection},
+    control_plane::{Amendment, Command, Protection},
     project::Annotations,
 };
 use serde::Deserialize;
@@ -112,10 +112,7 @@ async fn show(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, &wire::Project::from(project)))
 }
 
-/// Rename, protect or annotate a project.
-///
-/// Each field is a change of its own, made in the order name, protected, annotations; the first that fails ends the
-/// request.
+/// Rename, protect or annotate a project: all that is asked for together, or nothing.
 #[utoipa::path(
     patch, path = "/api/freehold/v1/projects/{ref}", tag = "projects", operation_id = "amend_project",
     params(("ref" = String, Path, description = "The project")),
@@ -129,18 +126,12 @@ async fn show(call: Call) -> Result<Response> {
 )]
 async fn amend(call: Call) -> Result<Response> {
     let (reference, amend) = (call.project()?, call.json::<wire::AmendProject>()?);
-    let annotations = amend.annotations.map(Annotations::new).transpose()?;
-    let mut project = call.control().project(&reference).await?;
-    if let Some(name) = amend.name {
-        project = call.control().rename(&reference, name).await?;
-    }
-    if let Some(protected) = amend.protected {
-        let protection = if protected { Protection::On } else { Protection::Off };
-        project = call.control().protect(&reference, protection).await?;
-    }
-    if let Some(annotations) = annotations {
-        project = call.control().annotate(&reference, annotations).await?;
-    }
+    let amendment = Amendment {
+        name: amend.name,
+        protection: amend.protected.map(|protected| if protected { Protection::On } else { Protection::Off }),
+        annotations: amend.annotations.map(Annotations::new).transpose()?,
+    };
+    let project = call.control().amend(&reference, amendment).await?;
     Ok(json(StatusCode::OK, &wire::Project::from(project)))
 }
 

@@ -62,8 +62,7 @@ pub struct FirstRunFile {
     pub content: Secret,
 }
 
-/// What changes at once about a project, without work on its target. Each field is a change of its own, made in the
-/// order in which they stand here; the first that fails ends the request.
+/// What changes about a project without work on its target: all that is named together, or nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AmendProject {

@@ -128,3 +128,39 @@ async fn an_operation_that_has_ended_is_cancelled_as_it_is() {
     let reply = host.send("POST", &format!("{V1}/operations/{id}/cancel"), &json!({})).await;
     assert_eq!((reply.status(), reply.json()["operation"]["state"].as_str()), (202, Some("succeeded")));
 }
+
+#[tokio::test]
+async fn what_is_amended_together_changes_together_or_not_at_all() {
+    let host = Host::new().await;
+    host.project("taken").await;
+    let project = host.project("demo").await;
+    let path = format!("{V1}/projects/{project}");
+    let amend = json!({ "name": "Taken", "protected": true, "annotations": { "a": "b" } });
+    assert_eq!(host.send("PATCH", &path, &amend).await.status(), 409);
+    let before = host.get(&path).await.json();
+    assert_eq!(
+        (&before["name"], &before["protected"], &before["annotations"]),
+        (&json!("demo"), &json!(false), &json!({}))
+    );
+    let amend = json!({ "name": "other", "protected": true, "annotations": { "a": "b" } });
+    let after = host.send("PATCH", &path, &amend).await.json();
+    assert_eq!(
+        (&after["name"], &after["protected"], &after["annotations"]["a"]),
+        (&json!("other"), &json!(true), &json!("b"))
+    );
+    assert_eq!(after["version"].as_u64(), before["version"].as_u64().map(|version| version + 1));
+}
+
+#[tokio::test]
+async fn a_field_that_is_wrong_is_named_by_its_path() {
+    let host = Host::new().await;
+    let mut body = create("demo");
+    body["limits"] = json!({ "memory_bytes": "much" });
+    let reply = host.send("POST", &format!("{V1}/projects"), &body).await;
+    assert_eq!(reply.status(), 400);
+    assert!(
+        reply.text().contains("limits.memory_bytes") && !reply.text().contains("much"),
+        "{}",
+        reply.text()
+    );
+}
