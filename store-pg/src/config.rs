@@ -17,7 +17,9 @@ use sqlx::postgres::PgConnectOptions;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// A connection string: `postgres://user:password@host:port/database`.
+    /// A connection string: `postgres://user:password@host:port/database`. Over a network add
+    /// `?sslmode=verify-full`, with `&sslrootcert=FILE` where the server's certificate is not one of the Web's; without,
+    /// TLS is used where the server offers it and nobody's certificate is checked (libpq's `prefer`).
     pub url: SecretString,
     /// How many connections are held at most, besides the one that listens.
     #[serde(default = "defaults::max_connections")]

@@ -15,3 +15,4 @@ mod pages;
 mod schema;
 mod sealing;
 mod settings;
+mod tls;
