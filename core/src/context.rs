@@ -29,6 +29,7 @@ use crate::error::{Detail, Error, Kind, Result};
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     cancellation: CancellationToken,
     deadline: Instant,
@@ -56,7 +57,8 @@ pub enum Progress {
 /// Acts at each step, before its effect: the place of a fault plan.
 #[async_trait]
 pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
-    /// Called once a step was checked and recorded. An error fails the step.
+    /// Called once a step was checked and recorded, and dropped when the call is cancelled or its deadline passes. An
+    /// error fails the step.
     ///
     /// # Errors
     /// Whatever the plan says.
@@ -80,7 +82,7 @@ impl Context {
         self.check().map_err(named)?;
         self.report(Progress::Step { name: name.to_owned(), service: service.to_owned() }).await;
         if let Some(interceptor) = &self.0.interceptor {
-            interceptor.at_step(name, service).await.map_err(named)?;
+            self.bounded(name, interceptor.at_step(name, service)).await.map_err(named)?;
         }
         // Recording may have taken its time.
         self.check().map_err(named)
@@ -126,6 +128,18 @@ impl Context {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The same context with another interceptor in the place of the one that it may have.
+    #[must_use]
+    pub fn intercepted_by(&self, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self(Arc::new(Inner { interceptor: Some(interceptor), ..Inner::clone(&self.0) }))
+    }
+
+    /// The interceptor that acts at each step, if there is one.
+    #[must_use]
+    pub fn interceptor(&self) -> Option<&Arc<dyn Interceptor>> {
+        self.0.interceptor.as_ref()
     }
 
     /// Ends when the call is not wanted any more.

@@ -43,6 +43,7 @@
 //! - [`destroyer`]: the trait that removes projects
 //! - [`error`]: one error type: a kind by the caller's next move, a detail for programs, the chain for people
 //! - [`event`]: facts about projects, in order
+//! - [`faults`]: fault plans: what goes wrong where, as data, for any backend and any store
 //! - [`health`]: how a project is, service by service
 //! - [`inventory`]: what is on an engine, whether or not a store knows of it
 //! - [`lifecycle`]: which status follows which: one table, one pure function
@@ -68,6 +69,7 @@ pub mod control_plane;
 pub mod destroyer;
 pub mod error;
 pub mod event;
+pub mod faults;
 pub mod health;
 pub mod inventory;
 pub mod lifecycle;

@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     destroyer::Backend,
     error::{Error, Result},
+    faults::{FaultyBackend, FaultyStore, Injector},
     names::TargetName,
     seal::Sealer,
     secrets,
@@ -33,6 +34,7 @@ pub struct ControlPlaneBuilder {
     clock: Option<Arc<dyn Clock>>,
     seed: Option<u64>,
     settings: Settings,
+    faults: Option<Arc<Injector>>,
 }
 
 impl ControlPlaneBuilder {
@@ -79,14 +81,27 @@ impl ControlPlaneBuilder {
         self
     }
 
+    /// Lets a fault plan act at the store and at every target: for tests.
+    #[must_use]
+    pub fn faults(mut self, injector: Arc<Injector>) -> Self {
+        self.faults = Some(injector);
+        self
+    }
+
     /// Checks everything, binds the targets' names to their engines, and starts the workers.
     ///
     /// # Errors
     /// `InvalidInput` naming what is missing or wrong: no store, sealer or target, a setting, a stack, or sealed secrets
     /// without their key; `Conflict` if a target's name is bound to another engine; `Unavailable` if the store or a
     /// backend does not answer.
-    pub async fn build(self) -> Result<ControlPlane> {
-        let store = self.store.ok_or_else(|| Error::invalid("store", "none was given"))?;
+    pub async fn build(mut self) -> Result<ControlPlane> {
+        let mut store = self.store.ok_or_else(|| Error::invalid("store", "none was given"))?;
+        if let Some(injector) = self.faults {
+            store = Arc::new(FaultyStore::new(store, Arc::clone(&injector)));
+            for (_, backend, _) in &mut self.targets {
+                *backend = Arc::new(FaultyBackend::new(Arc::clone(backend), Arc::clone(&injector)));
+            }
+        }
         let sealer = self.sealer.ok_or_else(|| Error::invalid("sealer", "none was given"))?;
         if self.targets.is_empty() {
             return Err(Error::invalid("targets", "none was given"));

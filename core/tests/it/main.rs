@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod control_plane;
+mod faults;
 mod memory_backend;
 mod memory_store;
 #[cfg(feature = "mock")]

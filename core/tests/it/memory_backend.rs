@@ -27,7 +27,7 @@ fn service(name: &str) -> ServiceName {
 }
 
 /// A project of the stack `mock` with its defaults, on the ports from `first` on.
-fn runtime(letter: char, first: u16) -> Runtime {
+pub(crate) fn runtime(letter: char, first: u16) -> Runtime {
     let spec = MemoryStack::mock().unwrap().spec;
     let secret = |name: &str| SecretString::from(format!("the {name} of {letter}"));
     Runtime {
@@ -49,7 +49,7 @@ fn runtime(letter: char, first: u16) -> Runtime {
     }
 }
 
-fn ctx() -> Context {
+pub(crate) fn ctx() -> Context {
     Context::new(MINUTE)
 }
 

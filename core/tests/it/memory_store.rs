@@ -46,7 +46,7 @@ fn operation(kind: OperationKind) -> NewOperation {
 }
 
 /// A project of that name with three ports and a network.
-fn new_project(name: &str) -> NewProject {
+pub(crate) fn new_project(name: &str) -> NewProject {
     NewProject {
         reference: ProjectRef::random(&mut rand::rng()),
         name: name.parse().unwrap(),
@@ -66,7 +66,7 @@ fn new_project(name: &str) -> NewProject {
     }
 }
 
-fn creation(project: NewProject) -> Change {
+pub(crate) fn creation(project: NewProject) -> Change {
     Change {
         project: ProjectChange::Create(Box::new(project)),
         operation: Some(operation(OperationKind::Create)),
