@@ -36,6 +36,7 @@
 //!
 //! # Modules
 //!
+//! - [`accounts`]: who people are and what they may do
 //! - [`clock`]: what time it is, so that tests may say it
 //! - [`connection`]: how a running project is reached
 //! - [`context`]: what travels with each call to a backend: cancellation, deadline, lease, progress
@@ -62,6 +63,7 @@
 //! - [`stack`]: what a backend declares of a stack
 //! - [`store`]: the trait that keeps everything, and what is said to it
 
+pub mod accounts;
 pub mod clock;
 pub mod connection;
 pub mod context;
@@ -102,7 +104,7 @@ pub use crate::{
     health::{Health, ServiceHealth, ServiceState},
     inventory::Holding,
     lifecycle::{Status, Trigger},
-    names::{OrganizationId, ProjectName, SecretName, ServiceName, StackName, TargetName},
+    names::{OrganizationId, ProjectName, SecretName, ServiceName, StackName, Subject, TargetName},
     operation::{Operation, OperationError, OperationId, OperationKind, OperationState, Step},
     page::{Page, PageRequest},
     plan::{Action, Plan, PlannedChange, Wish},

@@ -1,9 +1,11 @@
 //! A store and a backend that live in memory: real ones, with state, that forget everything when they are dropped.
 //!
 //! - [`MemoryStore`] keeps every promise of [`Store`](crate::Store) but durability.
+//! - [`MemoryAccounts`] keeps every promise of [`AccountStore`](crate::accounts::AccountStore) but durability.
 //! - [`MemoryBackend`] keeps every promise of [`Backend`](crate::Backend), and misbehaves when told to. A [`MemoryStack`]
 //!   is what it runs.
 
+mod accounts;
 mod backend;
 mod commit;
 mod create;
@@ -17,6 +19,7 @@ mod store;
 mod strongbox;
 
 pub use self::{
+    accounts::MemoryAccounts,
     backend::{MemoryBackend, MemoryStack},
     store::MemoryStore,
 };

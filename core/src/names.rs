@@ -140,6 +140,8 @@ names! {
     ServiceName = "service", check_label;
     /// One secret that a stack declares.
     SecretName = "secret", check_label;
+    /// Who somebody is to the service that signs people in: its identity for them.
+    Subject = "subject", check_opaque;
 }
 
 impl ProjectName {

@@ -195,3 +195,50 @@ CREATE TABLE freehold.idempotency_keys (
 );
 
 CREATE INDEX idempotency_keys_age ON freehold.idempotency_keys (created_at);
+
+-- Accounts: who people are and what they hold. Projects name an organization by its id; it need not be one of these.
+CREATE TABLE freehold.organizations (
+    id         text COLLATE "C" CONSTRAINT organizations_id PRIMARY KEY,
+    number     bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT organizations_number UNIQUE,
+    name       text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE freehold.people (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject    text COLLATE "C" NOT NULL CONSTRAINT people_subject UNIQUE,
+    email      text NOT NULL,
+    username   text NOT NULL,
+    first_name text,
+    last_name  text,
+    superuser  boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE UNIQUE INDEX people_one_superuser ON freehold.people (superuser) WHERE superuser;
+
+CREATE TABLE freehold.grants (
+    organization text COLLATE "C" NOT NULL CONSTRAINT grants_organization REFERENCES freehold.organizations,
+    person       bigint NOT NULL CONSTRAINT grants_person REFERENCES freehold.people,
+    role         text COLLATE "C" NOT NULL,
+    -- For these projects alone; NULL is the whole organization.
+    projects     text[],
+    CONSTRAINT grants_role PRIMARY KEY (organization, person, role),
+    CONSTRAINT grants_known_role CHECK (role IN ('owner', 'administrator', 'developer', 'read_only')),
+    CONSTRAINT grants_for_something CHECK (cardinality(projects) > 0)
+);
+
+CREATE INDEX grants_of_person ON freehold.grants (person);
+
+CREATE TABLE freehold.access_tokens (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner        bigint NOT NULL CONSTRAINT access_tokens_owner REFERENCES freehold.people,
+    name         text NOT NULL,
+    alias        text NOT NULL,
+    digest       bytea NOT NULL CONSTRAINT access_tokens_digest UNIQUE,
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at   timestamptz,
+    last_used_at timestamptz
+);
+
+CREATE INDEX access_tokens_of_owner ON freehold.access_tokens (owner);

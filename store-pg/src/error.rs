@@ -117,6 +117,12 @@ fn refused(verb: &'static str, error: &dyn DatabaseError) -> Option<Error> {
         "operations_id" => {
             Some(Error::new(Kind::AlreadyExists, format!("{verb}: there is one with that id")))
         }
+        "organizations_id" => {
+            Some(Error::new(Kind::AlreadyExists, format!("{verb}: there is one with that id")))
+        }
+        "grants_person" | "access_tokens_owner" => {
+            Some(Error::new(Kind::NotFound, format!("{verb}: there is no such person")))
+        }
         "operations_one_running" | "operations_one_waiting" => Some(Error::detailed(
             Detail::LostRace,
             format!("{verb}: another operation of the project was recorded or begun at the same moment"),

@@ -15,6 +15,7 @@
 //! with its own rows ([`PgStore::commit_in`]). With the feature `embedded`, `EmbeddedServer` runs a server for the store
 //! where there is none.
 
+mod accounts;
 mod allocate;
 mod claim;
 mod commit;

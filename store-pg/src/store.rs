@@ -97,6 +97,10 @@ impl PgStore {
         Ok(commit::commit_in(transaction, &change).await?)
     }
 
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Closes every connection, once their calls have ended. Nobody is woken any more.
     pub async fn close(&self) {
         self.listener.stop().await;

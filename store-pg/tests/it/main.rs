@@ -1,6 +1,7 @@
 //! The store on a real PostgreSQL: one private server for all tests, a fresh database for each.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod accounts;
 mod allocation;
 mod claims;
 mod commits;

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use freehold_core::{OperationKind, OperationState, Status};
+use freehold_core::{OperationKind, OperationState, Status, accounts::Role};
 use sqlx::{PgConnection, Row};
 
 use crate::fixture::Database;
 
 #[tokio::test]
-async fn the_checks_know_the_statuses_kinds_and_states_of_the_model() {
+async fn the_checks_know_the_statuses_kinds_states_and_roles_of_the_model() {
     let Some(database) = Database::new().await else { return };
     database.store().await;
     let mut connection = database.connection().await;
     let model = [
         ("projects_status", Status::ALL.map(Status::as_str).to_vec()),
         ("operations_kind", OperationKind::ALL.map(OperationKind::as_str).to_vec()),
+        ("grants_known_role", Role::ALL.map(Role::as_str).to_vec()),
         ("operations_state", OperationState::ALL.map(OperationState::as_str).to_vec()),
     ];
     for (constraint, texts) in model {

@@ -1,0 +1,278 @@
+//! Who people are and what they may do: organizations, members, roles, access tokens, and the decision.
+//!
+//! The decision is a pure function over one table, [`MATRIX`]: [`Caller::decide`] answers for one request, and
+//! [`permissions`] lists what somebody's grants come to, from the same table. How somebody proves who they are is the
+//! host's; this module begins where that is known.
+//!
+//! ```
+//! use freehold_core::accounts::{Action, Caller, Decision, Grant, Membership, Place, Resource, Role};
+//!
+//! # fn main() -> freehold_core::Result<()> {
+//! let acme = "acme".parse()?;
+//! let developer = Membership { organization: "acme".parse()?, grants: vec![Grant::everywhere(Role::Developer)] };
+//! let caller = Caller::of_memberships(vec![developer]);
+//! let demo = "abcdefghijklmnopqrst".parse()?;
+//! let place = Place::project(&acme, &demo);
+//! assert_eq!(caller.decide(Action::Read, Resource::Project, place), Decision::Allowed);
+//! assert_eq!(caller.decide(Action::Operate, Resource::Pause, place), Decision::Refused);
+//!
+//! let stranger = Caller::of_memberships(vec![]);
+//! assert_eq!(stranger.decide(Action::Read, Resource::Project, place), Decision::Hidden);
+//! # Ok(())
+//! # }
+//! ```
+
+mod decision;
+mod matrix;
+mod permissions;
+mod store;
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+pub use self::{
+    decision::{Caller, Decision, Place},
+    matrix::{Action, MATRIX, Reach, Resource, Role, Roles, Rule},
+    permissions::{Allowed, Permission, permissions},
+    store::AccountStore,
+};
+use crate::{
+    error::{Error, Result},
+    names::{OrganizationId, Subject},
+    project_ref::ProjectRef,
+};
+
+/// Those who own projects together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organization {
+    /// Its identity, by which projects name it.
+    pub id: OrganizationId,
+    /// A number for callers that need one; unique in the store.
+    pub number: i64,
+    /// What people call it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+}
+
+/// Somebody who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Their number.
+    pub id: PersonId,
+    /// Who they are to the service that signs people in.
+    pub subject: Subject,
+    /// Their e-mail address, in lower case.
+    pub email: String,
+    /// What they are called.
+    pub names: Names,
+    /// Whether everything is allowed to them. At most one person is the superuser.
+    pub superuser: bool,
+    /// When they were first seen.
+    pub created_at: OffsetDateTime,
+}
+
+/// What a person is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// A short name. It need not be unique.
+    pub username: String,
+    /// The given name.
+    pub first: Option<String>,
+    /// The family name.
+    pub last: Option<String>,
+}
+
+/// Somebody as the service that signs people in knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who they are to it.
+    pub subject: Subject,
+    /// Their e-mail address, in lower case.
+    pub email: String,
+}
+
+/// A person's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(pub i64);
+
+/// A role, and where it is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// Where.
+    pub scope: Scope,
+}
+
+/// Where a role is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the whole organization.
+    Everywhere,
+    /// For these of its projects alone.
+    Projects(BTreeSet<ProjectRef>),
+}
+
+/// What one person holds in one organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// Each role at most once. Never empty.
+    pub grants: Vec<Grant>,
+}
+
+/// One person of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The person.
+    pub person: Person,
+    /// What they hold there.
+    pub grants: Vec<Grant>,
+}
+
+/// A token with which programs act as its owner. Neither it nor its digest can be had back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Its number.
+    pub id: i64,
+    /// Whose it is.
+    pub owner: PersonId,
+    /// What the owner calls it.
+    pub name: String,
+    /// Enough of its text to tell it from others, and not enough to use it.
+    pub alias: String,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// From when on it is refused; `None` is never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+/// A token to be kept.
+#[derive(Clone)]
+pub struct NewAccessToken {
+    /// Whose it is.
+    pub owner: PersonId,
+    /// What the owner calls it.
+    pub name: String,
+    /// See [`AccessToken::alias`].
+    pub alias: String,
+    /// The token's SHA-256 as the host makes it. Stores never see the token.
+    pub digest: [u8; 32],
+    /// See [`AccessToken::expires_at`].
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Debug for NewAccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewAccessToken")
+            .field("owner", &self.owner)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Grant {
+    /// A role in the whole organization.
+    #[must_use]
+    pub fn everywhere(role: Role) -> Self {
+        Self { role, scope: Scope::Everywhere }
+    }
+
+    /// A role for some projects alone.
+    #[must_use]
+    pub fn on(role: Role, projects: impl IntoIterator<Item = ProjectRef>) -> Self {
+        Self { role, scope: Scope::Projects(projects.into_iter().collect()) }
+    }
+}
+
+impl Scope {
+    /// Whether a project is within it.
+    #[must_use]
+    pub fn covers(&self, project: &ProjectRef) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Projects(projects) => projects.contains(project),
+        }
+    }
+}
+
+impl Identity {
+    /// An identity, its e-mail address in lower case.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the address is none.
+    pub fn new(subject: Subject, email: &str) -> Result<Self> {
+        let email = email.trim().to_lowercase();
+        let well_formed = email.len() <= 254
+            && email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+            && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+        if !well_formed {
+            return Err(Error::invalid("email", "is no e-mail address"));
+        }
+        Ok(Self { subject, email })
+    }
+
+    /// What somebody is called before they said so: the part of the address before the `@`.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        self.email.split('@').next().unwrap_or_default()
+    }
+}
+
+/// Checks what a store is to keep of somebody in an organization: each role once, no scope without projects.
+///
+/// # Errors
+/// `InvalidInput` naming the role.
+pub fn check_grants(grants: &[Grant]) -> Result<()> {
+    for (index, grant) in grants.iter().enumerate() {
+        if grants[..index].iter().any(|other| other.role == grant.role) {
+            return Err(Error::invalid("grants", format_args!("{} stands twice", grant.role)));
+        }
+        if matches!(&grant.scope, Scope::Projects(projects) if projects.is_empty()) {
+            return Err(Error::invalid("grants", format_args!("{} is for no project", grant.role)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what people may call an organization or a token: 1 to 128 characters without control characters.
+///
+/// # Errors
+/// `InvalidInput` naming the field.
+pub fn check_name(field: &str, name: &str) -> Result<()> {
+    let length = name.chars().count();
+    if !(1..=128).contains(&length) || name.trim() != name || name.chars().any(char::is_control) {
+        let problem = "is not 1 to 128 characters without white space around them or control characters";
+        return Err(Error::invalid(field, problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_in_lower_case_and_names_its_owner() {
+        let identity = Identity::new("s1".parse().unwrap(), " Ada@Example.com ").unwrap();
+        assert_eq!((identity.email.as_str(), identity.username()), ("ada@example.com", "ada"));
+        for wrong in ["", "ada", "@example.com", "ada@", "a b@c"] {
+            assert!(Identity::new("s1".parse().unwrap(), wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_twice_and_a_scope_without_projects_are_refused() {
+        let owner = Grant::everywhere(Role::Owner);
+        assert!(check_grants(std::slice::from_ref(&owner)).is_ok());
+        assert!(check_grants(&[owner.clone(), owner]).is_err());
+        assert!(check_grants(&[Grant::on(Role::Developer, [])]).is_err());
+    }
+}

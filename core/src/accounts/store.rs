@@ -1,0 +1,128 @@
+//! What keeps accounts, and what it promises.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::{
+    AccessToken, Grant, Identity, Member, Membership, Names, NewAccessToken, Organization, Person, PersonId,
+};
+use crate::{
+    error::Result,
+    names::{OrganizationId, Subject},
+};
+
+/// Keeps organizations, people, what they hold, and their access tokens.
+///
+/// # Guarantees
+/// - What was answered is durable; each call is one transaction.
+/// - An organization that has members has one who holds [`Owner`](super::Role::Owner) everywhere, also when two calls
+///   take it from the last two at once.
+/// - At most one person is the superuser.
+///
+/// # Errors
+/// `Unavailable` if the store cannot be reached. Besides that, what each method says.
+#[async_trait]
+pub trait AccountStore: Debug + Send + Sync + 'static {
+    /// Makes an organization, with its owner where one is named.
+    ///
+    /// # Errors
+    /// `AlreadyExists` (id), `NotFound` (owner), `InvalidInput` (name).
+    async fn create_organization(
+        &self,
+        id: &OrganizationId,
+        name: &str,
+        owner: Option<PersonId>,
+    ) -> Result<Organization>;
+
+    /// An organization.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn organization(&self, id: &OrganizationId) -> Result<Option<Organization>>;
+
+    /// The organizations of a person, or (`None`) all, by number.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn organizations(&self, member: Option<PersonId>) -> Result<Vec<Organization>>;
+
+    /// Gives an organization another name.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidInput` (name).
+    async fn rename_organization(&self, id: &OrganizationId, name: &str) -> Result<Organization>;
+
+    /// The person of a subject.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn person(&self, subject: &Subject) -> Result<Option<Person>>;
+
+    /// The person of an identity, made at first sight. Their address is brought up to date. True if they are new.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn enroll(&self, identity: &Identity) -> Result<(Person, bool)>;
+
+    /// Changes what a person is called.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn rename_person(&self, id: PersonId, names: &Names) -> Result<Person>;
+
+    /// Makes the person of this identity the superuser, and nobody else. If nobody has the subject yet, whoever was the
+    /// superuser gets it, with what they hold.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn bind_superuser(&self, identity: &Identity) -> Result<Person>;
+
+    /// What a person holds, by organization.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn memberships(&self, person: PersonId) -> Result<Vec<Membership>>;
+
+    /// The members of an organization, by person.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn members(&self, organization: &OrganizationId) -> Result<Vec<Member>>;
+
+    /// Sets what a person holds in an organization; nothing ends the membership.
+    ///
+    /// # Errors
+    /// `NotFound` (either), `InvalidInput` (see [`check_grants`](super::check_grants)), `Conflict` if it would leave
+    /// members without an owner.
+    async fn put_grants(
+        &self,
+        organization: &OrganizationId,
+        person: PersonId,
+        grants: &[Grant],
+    ) -> Result<()>;
+
+    /// Keeps a token.
+    ///
+    /// # Errors
+    /// `NotFound` (owner), `InvalidInput` (name).
+    async fn create_token(&self, token: &NewAccessToken) -> Result<AccessToken>;
+
+    /// A person's tokens, newest first, those that expired included.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn tokens(&self, owner: PersonId) -> Result<Vec<AccessToken>>;
+
+    /// Removes a person's token. False if they have no such.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn delete_token(&self, owner: PersonId, token: i64) -> Result<bool>;
+
+    /// Whose token has this digest, if it has not expired on the store's clock. The use is noted, to the minute.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<Person>>;
+}

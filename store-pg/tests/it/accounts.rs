@@ -1,0 +1,166 @@
+//! Both stores of accounts, the one in memory and this one, keep the promises of the trait.
+
+use std::sync::Arc;
+
+use freehold_core::{
+    Kind, OrganizationId, ProjectRef,
+    accounts::{AccountStore, Grant, Identity, Names, NewAccessToken, Person, PersonId, Role},
+    memory::MemoryAccounts,
+};
+use futures_util::future::join_all;
+use time::{Duration, OffsetDateTime};
+
+use crate::fixture::Database;
+
+async fn stores() -> Vec<Arc<dyn AccountStore>> {
+    let mut stores: Vec<Arc<dyn AccountStore>> = vec![Arc::new(MemoryAccounts::new())];
+    if let Some(database) = Database::new().await {
+        stores.push(Arc::new(database.store().await));
+    }
+    stores
+}
+
+fn identity(name: &str) -> Identity {
+    Identity::new(name.parse().unwrap(), &format!("{name}@example.com")).unwrap()
+}
+
+async fn person(store: &dyn AccountStore, name: &str) -> Person {
+    store.enroll(&identity(name)).await.unwrap().0
+}
+
+fn organization(id: &str) -> OrganizationId {
+    id.parse().unwrap()
+}
+
+fn project(letter: char) -> ProjectRef {
+    letter.to_string().repeat(20).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_person_is_enrolled_once_and_their_address_follows() {
+    for store in stores().await {
+        let identity = identity("ada");
+        let enrolled = join_all((0..4).map(|_| store.enroll(&identity))).await;
+        let new = enrolled.iter().filter(|result| result.as_ref().unwrap().1).count();
+        assert_eq!(new, 1, "{store:?}");
+        let ada = person(&*store, "ada").await;
+        assert_eq!((ada.email.as_str(), ada.names.username.as_str()), ("ada@example.com", "ada"));
+        let moved = Identity::new(ada.subject.clone(), "ada@elsewhere.org").unwrap();
+        assert_eq!(store.enroll(&moved).await.unwrap().0.email, "ada@elsewhere.org");
+        let names = Names { username: "countess".into(), first: Some("Ada".into()), last: None };
+        assert_eq!(store.rename_person(ada.id, &names).await.unwrap().names, names);
+        assert_eq!(store.person(&ada.subject).await.unwrap().unwrap().names, names);
+        assert_eq!(store.person(&"nobody".parse().unwrap()).await.unwrap(), None);
+        assert_eq!(store.rename_person(PersonId(-1), &names).await.unwrap_err().kind(), Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn an_organization_has_an_id_of_its_own_and_is_listed_for_its_members() {
+    for store in stores().await {
+        let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
+        let acme = store.create_organization(&organization("acme"), "Acme", Some(ada.id)).await.unwrap();
+        store.create_organization(&organization("umbra"), "Umbra", None).await.unwrap();
+        let again = store.create_organization(&organization("acme"), "Other", None).await.unwrap_err();
+        assert_eq!(again.kind(), Kind::AlreadyExists, "{store:?}");
+        let ownerless = store.create_organization(&organization("x"), "X", Some(PersonId(-1))).await;
+        assert_eq!(ownerless.unwrap_err().kind(), Kind::NotFound, "{store:?}");
+        assert_eq!(store.organization(&organization("x")).await.unwrap(), None, "{store:?}");
+        let hers = store.organizations(Some(ada.id)).await.unwrap();
+        assert_eq!(hers.iter().map(|one| &one.id).collect::<Vec<_>>(), [&acme.id]);
+        assert_eq!(store.organizations(Some(bob.id)).await.unwrap(), []);
+        assert_eq!(store.organizations(None).await.unwrap().len(), 2);
+        let renamed = store.rename_organization(&acme.id, "Acme Ltd").await.unwrap();
+        assert_eq!(store.organization(&acme.id).await.unwrap(), Some(renamed));
+        let unknown = store.rename_organization(&organization("none"), "None").await.unwrap_err();
+        assert_eq!(unknown.kind(), Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn what_a_member_holds_is_kept_by_role_and_scope() {
+    for store in stores().await {
+        let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
+        let acme = organization("acme");
+        store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
+        let held =
+            [Grant::on(Role::Administrator, [project('a'), project('b')]), Grant::everywhere(Role::ReadOnly)];
+        store.put_grants(&acme, bob.id, &held).await.unwrap();
+        assert_eq!(store.memberships(bob.id).await.unwrap()[0].grants, held, "{store:?}");
+        let members = store.members(&acme).await.unwrap();
+        assert_eq!(members.iter().map(|member| member.person.id).collect::<Vec<_>>(), [ada.id, bob.id]);
+        assert_eq!(members[1].grants, held);
+        store.put_grants(&acme, bob.id, &[]).await.unwrap();
+        assert_eq!(store.memberships(bob.id).await.unwrap(), []);
+        for (organization, person) in [(organization("none"), bob.id), (acme, PersonId(-1))] {
+            let error = store.put_grants(&organization, person, &held).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::NotFound, "{store:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_owner_stays_also_when_the_last_two_go_at_once() {
+    for store in stores().await {
+        let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
+        let acme = organization("acme");
+        store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
+        let demoted = [Grant::on(Role::Owner, [project('a')])];
+        let error = store.put_grants(&acme, ada.id, &demoted).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Conflict, "{store:?}");
+        assert_eq!(store.memberships(ada.id).await.unwrap()[0].grants, [Grant::everywhere(Role::Owner)]);
+        store.put_grants(&acme, bob.id, &[Grant::everywhere(Role::Owner)]).await.unwrap();
+        let developer = [Grant::everywhere(Role::Developer)];
+        let gone = join_all([ada.id, bob.id].map(|id| store.put_grants(&acme, id, &developer))).await;
+        assert_eq!(gone.iter().filter(|result| result.is_err()).count(), 1, "{store:?}: {gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_superuser_is_one_person_and_follows_a_new_identity() {
+    for store in stores().await {
+        let first = store.bind_superuser(&identity("root")).await.unwrap();
+        assert!(first.superuser);
+        assert_eq!(store.bind_superuser(&identity("root")).await.unwrap(), first, "{store:?}");
+        // The sign-in service knows them anew: the person stays who they are.
+        let second = store.bind_superuser(&identity("root2")).await.unwrap();
+        assert_eq!((second.id, second.email.as_str()), (first.id, "root2@example.com"));
+        assert_eq!(store.person(&first.subject).await.unwrap(), None);
+        // Somebody who is there already takes the place, and nobody shares it.
+        let ada = person(&*store, "ada").await;
+        assert_eq!(store.bind_superuser(&identity("ada")).await.unwrap().id, ada.id, "{store:?}");
+        assert!(!person(&*store, "root2").await.superuser);
+    }
+}
+
+#[tokio::test]
+async fn a_token_acts_for_its_owner_until_it_expires_or_is_deleted() {
+    for store in stores().await {
+        let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
+        let token = |digest: u8, expires_at| NewAccessToken {
+            owner: ada.id,
+            name: "ci".into(),
+            alias: "sbp_12…".into(),
+            digest: [digest; 32],
+            expires_at,
+        };
+        let now = OffsetDateTime::now_utc();
+        let lasting = store.create_token(&token(1, Some(now + Duration::HOUR))).await.unwrap();
+        let expired = store.create_token(&token(2, Some(now - Duration::SECOND))).await.unwrap();
+        assert_eq!(lasting.last_used_at, None);
+        assert_eq!(store.use_token(&[1; 32]).await.unwrap().unwrap().id, ada.id, "{store:?}");
+        assert_eq!(store.use_token(&[2; 32]).await.unwrap(), None, "{store:?}");
+        assert_eq!(store.use_token(&[3; 32]).await.unwrap(), None);
+        let kept = store.tokens(ada.id).await.unwrap();
+        assert_eq!(kept.iter().map(|token| token.id).collect::<Vec<_>>(), [expired.id, lasting.id]);
+        let used = kept[1].last_used_at.unwrap();
+        assert_eq!(kept[0].last_used_at, None);
+        store.use_token(&[1; 32]).await.unwrap();
+        assert_eq!(store.tokens(ada.id).await.unwrap()[1].last_used_at, Some(used), "noted once a minute");
+        assert!(!store.delete_token(bob.id, lasting.id).await.unwrap(), "another's token");
+        assert!(store.delete_token(ada.id, lasting.id).await.unwrap());
+        assert_eq!(store.use_token(&[1; 32]).await.unwrap(), None);
+        let ownerless = NewAccessToken { owner: PersonId(-1), ..token(4, None) };
+        assert_eq!(store.create_token(&ownerless).await.unwrap_err().kind(), Kind::NotFound, "{store:?}");
+    }
+}
