@@ -48,7 +48,7 @@ const GREETING: Duration = Duration::from_secs(15);
 /// The data root lies on a file system that the engine sees under the same path: containers mount from it.
 ///
 /// # Caveats
-/// It cannot tell its own projects on an engine from those of another Freehold on the same engine.
+/// Its inventory tells the projects of other installations on the same engine too: each says whose it is.
 #[derive(Debug)]
 pub struct DockerBackend {
     config: Config,

@@ -60,7 +60,7 @@ async fn remove(
     let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
     collect(&mut failures, networks)?;
     collect(&mut failures, volumes)?;
-    if files.has_project(project).await? {
+    if files.has_remains(project).await? {
         ctx.step("remove folder", "").await?;
         if let Err(error) = files.remove_project(project).await {
             let message = format!("remove folder {}", files.project(project).display());
@@ -76,7 +76,7 @@ async fn verdict(files: &Files, project: &ProjectRef, rest: &Observed, failures:
     left.extend(rest.containers.iter().map(|container| format!("container {}", container.name)));
     left.extend(rest.networks.iter().map(|network| format!("network {}", network.name)));
     left.extend(rest.volumes.iter().map(|volume| format!("volume {}", volume.name)));
-    if files.has_project(project).await? {
+    if files.has_remains(project).await? {
         left.push(format!("folder {}", files.project(project).display()));
     }
     if left.is_empty() {

@@ -7,6 +7,7 @@
 //!     <digest>/         never changed once it is there
 //!   projects/           only we may enter
 //!     <ref>/            what containers mount
+//!     <ref>.installation  whose project it is: no container reaches it
 //! ```
 //!
 //! A container of any user can read what it mounts, since a mount leads past the folders above it; other users of the
@@ -15,12 +16,13 @@
 mod copy;
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use freehold_core::{Error, Kind, ProjectRef, Result};
+use freehold_core::{Error, InstallationId, Kind, ProjectRef, Result};
 use time::OffsetDateTime;
 use tokio::{fs, sync::Mutex};
 
@@ -42,6 +44,20 @@ pub(crate) struct Drift {
     /// Whether it is there at all.
     pub(crate) missing: bool,
 }
+
+/// What there is of a project's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remains {
+    /// Since when.
+    pub(crate) since: OffsetDateTime,
+    /// Whose it is, if that is noted.
+    pub(crate) installation: Option<InstallationId>,
+}
+
+/// What a copy under way has after the project's ref.
+const PART: &str = "part";
+/// What the note of whose project it is has after the ref.
+const LABEL: &str = "installation";
 
 impl Files {
     /// The folders under `root`, made if they are not there.
@@ -98,10 +114,17 @@ impl Files {
     ///
     /// # Errors
     /// `Internal` if the copy fails.
-    pub(crate) async fn place(&self, project: &ProjectRef, kept: &Path, graph: &Graph) -> Result<()> {
+    pub(crate) async fn place(
+        &self,
+        project: &ProjectRef,
+        installation: &InstallationId,
+        kept: &Path,
+        graph: &Graph,
+    ) -> Result<()> {
         let folder = self.project(project);
+        self.label(&folder, installation).await?;
         if !exists(&folder).await? {
-            let part = folder.with_extension("part");
+            let part = folder.with_extension(PART);
             remove_all(&part).await.map_err(|error| failed("clear", &part, error))?;
             copy::tree(kept, &part, Vec::new()).await?;
             fs::rename(&part, &folder).await.map_err(|error| failed("make", &folder, error))?;
@@ -138,6 +161,19 @@ impl Files {
         Ok(drifts)
     }
 
+    /// Notes whose project it is beside its folder, before there is one. What is noted stays.
+    async fn label(&self, folder: &Path, installation: &InstallationId) -> Result<()> {
+        let label = folder.with_extension(LABEL);
+        if self.labelled(folder).await.is_some() {
+            return Ok(());
+        }
+        fs::write(&label, installation.as_str()).await.map_err(|error| failed("write", &label, error))
+    }
+
+    async fn labelled(&self, folder: &Path) -> Option<InstallationId> {
+        fs::read_to_string(folder.with_extension(LABEL)).await.ok()?.parse().ok()
+    }
+
     /// Whether the project has a folder.
     ///
     /// # Errors
@@ -146,30 +182,55 @@ impl Files {
         exists(&self.project(project)).await
     }
 
-    /// Removes the project's folder, and what a copy that was cut off left of it.
+    /// Whether anything is left of the project's folder.
+    ///
+    /// # Errors
+    /// `Internal` if that cannot be told.
+    pub(crate) async fn has_remains(&self, project: &ProjectRef) -> Result<bool> {
+        let folder = self.project(project);
+        Ok(exists(&folder).await?
+            || exists(&folder.with_extension(PART)).await?
+            || exists(&folder.with_extension(LABEL)).await?)
+    }
+
+    /// Removes the project's folder, what a copy that was cut off left of it, and last whose it was.
     ///
     /// # Errors
     /// What the system says, for instance that a container left files of another user.
     pub(crate) async fn remove_project(&self, project: &ProjectRef) -> io::Result<()> {
         let folder = self.project(project);
-        remove_all(&folder.with_extension("part")).await?;
-        remove_all(&folder).await
+        remove_all(&folder.with_extension(PART)).await?;
+        remove_all(&folder).await?;
+        match fs::remove_file(folder.with_extension(LABEL)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
-    /// Every project that has a folder, and since when.
+    /// Every project that has anything left of a folder.
     ///
     /// # Errors
     /// `Internal` if the folder of projects cannot be read.
-    pub(crate) async fn projects(&self) -> Result<Vec<(ProjectRef, OffsetDateTime)>> {
+    pub(crate) async fn projects(&self) -> Result<BTreeMap<ProjectRef, Remains>> {
         let folder = self.root.join("projects");
-        let mut projects = Vec::new();
+        let mut projects: BTreeMap<ProjectRef, Remains> = BTreeMap::new();
         let mut entries = fs::read_dir(&folder).await.map_err(|error| failed("read", &folder, error))?;
         while let Some(entry) = entries.next_entry().await.map_err(|error| failed("read", &folder, error))? {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let Ok(project) = name.trim_end_matches(".part").parse() else { continue };
+            let Ok(project) = name.split('.').next().unwrap_or_default().parse() else { continue };
             if let Ok(changed) = entry.metadata().await.and_then(|data| data.created().or(data.modified())) {
-                projects.push((project, changed.into()));
+                let since = OffsetDateTime::from(changed);
+                match projects.entry(project) {
+                    Entry::Occupied(known) => {
+                        let known = known.into_mut();
+                        known.since = known.since.min(since);
+                    }
+                    Entry::Vacant(new) => {
+                        let installation = self.labelled(&self.project(&project)).await;
+                        new.insert(Remains { since, installation });
+                    }
+                }
             }
         }
         Ok(projects)

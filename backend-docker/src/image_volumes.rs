@@ -32,6 +32,7 @@ pub(crate) fn add(graph: &mut Graph, images: &HashMap<String, Image>, key: &Hash
                     matches!(
                         label.as_str(),
                         labels::REF
+                            | labels::INSTALLATION
                             | labels::STACK
                             | labels::SERVICE
                             | labels::GENERATION

@@ -1,8 +1,8 @@
 //! Every project that has anything left on the engine or in the data folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use freehold_core::{Context, Holding, ProjectRef, Result};
+use freehold_core::{Context, Holding, InstallationId, ProjectRef, Result};
 use time::OffsetDateTime;
 
 use crate::{engine::Engine, files::Files, labels, observed::Observed};
@@ -15,16 +15,16 @@ pub(crate) async fn inventory(engine: &Engine, files: &Files, ctx: &Context) -> 
     let observed = Observed::of(engine, ctx, None).await?;
     let mut census = Census::default();
     for container in &observed.containers {
-        census.count(container.labels.get(labels::REF), "container", container.created);
+        census.count(&container.labels, "container", container.created);
     }
     for network in &observed.networks {
-        census.count(network.labels.get(labels::REF), "network", network.created);
+        census.count(&network.labels, "network", network.created);
     }
     for volume in &observed.volumes {
-        census.count(volume.labels.get(labels::REF), "volume", volume.created);
+        census.count(&volume.labels, "volume", volume.created);
     }
-    for (project, since) in files.projects().await? {
-        census.add(project, "folder", Some(since));
+    for (project, folder) in files.projects().await? {
+        census.add(project, folder.installation, "folder", Some(folder.since));
     }
     Ok(census.0.into_values().collect())
 }
@@ -33,21 +33,32 @@ pub(crate) async fn inventory(engine: &Engine, files: &Files, ctx: &Context) -> 
 struct Census(BTreeMap<ProjectRef, Holding>);
 
 impl Census {
-    fn count(&mut self, label: Option<&String>, kind: &str, created: Option<OffsetDateTime>) {
-        if let Some(project) = label.and_then(|label| label.parse().ok()) {
-            self.add(project, kind, created);
+    fn count(&mut self, labels: &HashMap<String, String>, kind: &str, created: Option<OffsetDateTime>) {
+        if let Some(project) = labels.get(labels::REF).and_then(|label| label.parse().ok()) {
+            let installation = labels.get(labels::INSTALLATION).and_then(|label| label.parse().ok());
+            self.add(project, installation, kind, created);
         }
     }
 
-    fn add(&mut self, project: ProjectRef, kind: &str, created: Option<OffsetDateTime>) {
+    fn add(
+        &mut self,
+        project: ProjectRef,
+        installation: Option<InstallationId>,
+        kind: &str,
+        created: Option<OffsetDateTime>,
+    ) {
         // What does not tell its age was not there a moment ago, as far as anybody knows.
         let created = created.unwrap_or_else(OffsetDateTime::now_utc);
         let holding = self.0.entry(project).or_insert_with(|| Holding {
             project,
+            installation: installation.clone(),
             resources: BTreeMap::new(),
             oldest: created,
         });
         *holding.resources.entry(kind.to_owned()).or_default() += 1;
         holding.oldest = holding.oldest.min(created);
+        if holding.installation != installation {
+            holding.installation = None;
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 /// The project's ref. What lacks it is not ours and is never touched.
 pub(crate) const REF: &str = "freehold.ref";
+/// The installation that made it. What lacks it is told by inventory, and removed only for a project that its store knows.
+pub(crate) const INSTALLATION: &str = "freehold.installation";
 /// The stack's name.
 pub(crate) const STACK: &str = "freehold.stack";
 /// The service; absent on what belongs to the whole project.

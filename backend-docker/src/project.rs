@@ -55,8 +55,9 @@ impl Project<'_> {
             );
             return Err(Error::new(Kind::NotFound, message));
         }
+        let runtime = self.runtime;
         self.ctx.step("place files", "").await?;
-        let placed = self.files.place(&self.runtime.project, &self.kept, &self.graph).await;
+        let placed = self.files.place(&runtime.project, &runtime.installation, &self.kept, &self.graph).await;
         placed.map_err(|error| at("place files", "", error))?;
         let apply = Apply {
             ctx: self.ctx,

@@ -35,6 +35,7 @@ impl ShellBackend {
         let lock = ProjectLock::take(ctx, folder.clone()).await?;
         folder.begin(&Record {
             project: runtime.project,
+            installation: Some(runtime.installation.clone()),
             stack: stack.spec.name.to_string(),
             digest: stack.spec.digest.clone(),
             created: OffsetDateTime::now_utc(),

@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use freehold_core::{Error, ProjectRef, Result};
+use freehold_core::{Error, InstallationId, ProjectRef, Result};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -125,6 +125,8 @@ pub(crate) struct ProjectFolder {
 pub(crate) struct Record {
     #[serde(rename = "ref")]
     pub(crate) project: ProjectRef,
+    #[serde(default)]
+    pub(crate) installation: Option<InstallationId>,
     pub(crate) stack: String,
     pub(crate) digest: String,
     #[serde(with = "time::serde::rfc3339")]
@@ -247,6 +249,7 @@ mod tests {
         let folder = DataFolder::open(data.path()).unwrap();
         let record = Record {
             project: "abcdefghijklmnopqrst".parse().unwrap(),
+            installation: Some("here".parse().unwrap()),
             stack: "postgres".into(),
             digest: "sha256:0".into(),
             created: OffsetDateTime::UNIX_EPOCH,

@@ -58,6 +58,7 @@ impl Request<'_> {
         }
         if let Some(runtime) = self.runtime {
             let annotation = |key| runtime.annotations.value(key).unwrap_or_default().replace('\0', "");
+            variables.insert("FREEHOLD_INSTALLATION", runtime.installation.to_string());
             variables.insert("FREEHOLD_GENERATION", runtime.generation.to_string());
             variables.insert("PROJECT_NAME", runtime.name.to_string());
             variables.insert("PROJECT_ORG", runtime.organization.to_string());

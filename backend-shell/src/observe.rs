@@ -46,9 +46,11 @@ impl ShellBackend {
         let mut found: BTreeMap<ProjectRef, Holding> = BTreeMap::new();
         for project in self.folder.list()? {
             // One that is gone by now was destroyed meanwhile.
-            if let Ok(oldest) = self.folder.project(&project).age() {
+            let folder = self.folder.project(&project);
+            if let Ok(oldest) = folder.age() {
                 let resources = BTreeMap::from([("folder".to_owned(), 1)]);
-                found.insert(project, Holding { project, resources, oldest });
+                let installation = folder.record().and_then(|record| record.installation);
+                found.insert(project, Holding { project, installation, resources, oldest });
             }
         }
         let request = Self::request(ctx, Hook::Inventory, &self.stack, None);
@@ -56,6 +58,8 @@ impl ShellBackend {
         for line in output.holdings {
             let holding = found.entry(line.project).or_insert_with(|| Holding {
                 project: line.project,
+                // Whose it is stands in the folder.
+                installation: None,
                 resources: BTreeMap::new(),
                 // A folder is made before everything else and removed after it: without one, nothing is in the making.
                 oldest: OffsetDateTime::UNIX_EPOCH,

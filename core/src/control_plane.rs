@@ -18,6 +18,7 @@
 mod attempt;
 mod builder;
 mod command;
+mod doctor;
 mod execute;
 mod heartbeat;
 mod housekeeping;
@@ -26,6 +27,7 @@ mod prepare;
 mod query;
 mod revive;
 mod settings;
+mod sweeper;
 mod validate;
 mod vault;
 mod watcher;
@@ -47,6 +49,7 @@ use tokio_util::{
 pub use self::{
     builder::ControlPlaneBuilder,
     command::{Accepted, Amendment, Command, CreateProject, Protection, Reconfigure},
+    doctor::{Diagnosis, Finding, Removal, Trouble},
     query::{Metrics, Readiness, TargetInfo},
     settings::{Settings, TargetSettings, Timeouts},
 };
@@ -55,7 +58,7 @@ use crate::{
     clock::Clock,
     destroyer::Backend,
     error::{Detail, Error, Result},
-    names::{ProjectName, TargetName},
+    names::{InstallationId, ProjectName, TargetName},
     operation::OperationId,
     project::{Annotations, Project},
     project_ref::ProjectRef,
@@ -108,6 +111,7 @@ pub(crate) struct Inner {
     request_key: crate::runtime::HashKey,
     rng: Mutex<StdRng>,
     owner: String,
+    installation: InstallationId,
     counters: query::Counters,
     /// Ends the claiming of new work, and all background tasks that are not operations.
     stopping: CancellationToken,

@@ -1,11 +1,13 @@
 //! Facts about projects, in order.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
     lifecycle::Status,
-    names::OrganizationId,
+    names::{OrganizationId, TargetName},
     operation::{OperationId, OperationKind, OperationState},
     project_ref::ProjectRef,
 };
@@ -70,6 +72,13 @@ pub enum Fact {
     Revived {
         /// What was found.
         reason: String,
+    },
+    /// Things of it were found on its engine after it was removed, and are being removed.
+    Swept {
+        /// Where.
+        target: TargetName,
+        /// How many things of which kind.
+        resources: BTreeMap<String, u32>,
     },
     /// A port that it was given is held by a stranger; it got another block.
     PortsMoved {

@@ -104,7 +104,9 @@ pub use crate::{
     health::{Health, ServiceHealth, ServiceState},
     inventory::Holding,
     lifecycle::{Status, Trigger},
-    names::{OrganizationId, ProjectName, SecretName, ServiceName, StackName, Subject, TargetName},
+    names::{
+        InstallationId, OrganizationId, ProjectName, SecretName, ServiceName, StackName, Subject, TargetName,
+    },
     operation::{Operation, OperationError, OperationId, OperationKind, OperationState, Step},
     page::{Page, PageRequest},
     plan::{Action, Plan, PlannedChange, Wish},

@@ -142,6 +142,8 @@ names! {
     SecretName = "secret", check_label;
     /// Who somebody is to the service that signs people in: its identity for them.
     Subject = "subject", check_opaque;
+    /// One store and the hosts on it: what tells its resources from those of another on the same engine.
+    InstallationId = "installation", check_label;
 }
 
 impl ProjectName {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    names::{OrganizationId, ProjectName, SecretName, ServiceName, StackName},
+    names::{InstallationId, OrganizationId, ProjectName, SecretName, ServiceName, StackName},
     project::Annotations,
     project_ref::ProjectRef,
     redact::Redactor,
@@ -20,6 +20,9 @@ use crate::{
 pub struct Runtime {
     /// The project.
     pub project: ProjectRef,
+    /// The installation that it belongs to. It goes on everything that is made for the project, so that inventory can
+    /// tell [whose it is](crate::Holding::installation).
+    pub installation: InstallationId,
     /// What people call it.
     pub name: ProjectName,
     /// Whose it is.

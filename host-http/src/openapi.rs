@@ -5,7 +5,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use crate::routes::{commands, events, observation, operations, operators, projects, targets};
+use crate::routes::{commands, doctor, events, observation, operations, operators, projects, targets};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use crate::routes::{commands, events, observation, operations, operators, projec
         operations::list, operations::show, operations::wait, operations::progress, operations::cancel,
         events::page, events::follow,
         targets::list, targets::inventory,
+        doctor::examine, doctor::remove,
         operators::alive, operators::ready, operators::figures, operators::document,
     ),
     security(("bearer" = [])),

@@ -1,6 +1,7 @@
 //! Every route there is, a group a file.
 
 pub(crate) mod commands;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod observation;
 pub(crate) mod operations;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         operations::ROUTES,
         events::ROUTES,
         targets::ROUTES,
+        doctor::ROUTES,
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,7 @@
 //! What goes over the wire, as the OpenAPI document describes it. The server writes these types and the `freehold`
 //! program reads them; core's own types stay behind them.
 
+mod doctor;
 mod error;
 mod event;
 mod observation;
@@ -10,6 +11,7 @@ mod request;
 mod secret;
 
 pub use self::{
+    doctor::{Diagnosis, Finding, RemoveOwnerless, TargetDiagnosis},
     error::ErrorBody,
     event::{Event, EventPage},
     observation::{

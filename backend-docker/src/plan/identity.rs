@@ -76,6 +76,7 @@ impl Identity<'_> {
         BTreeMap::from(
             [
                 (labels::REF, self.runtime.project.to_string()),
+                (labels::INSTALLATION, self.runtime.installation.to_string()),
                 (labels::STACK, self.runtime.stack.to_string()),
                 (labels::GENERATION, self.runtime.generation.to_string()),
                 (labels::EPOCH, self.surroundings.epoch.to_string()),

@@ -79,6 +79,7 @@ impl Stack {
             excluded: self.spec.exclusions(None)?,
             variables: BTreeMap::new(),
             first_run: Vec::new(),
+            installation: "made-up".parse()?,
             limits: Limits::default(),
         })
     }

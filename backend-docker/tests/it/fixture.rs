@@ -66,6 +66,7 @@ impl Fixture {
             excluded: Vec::new(),
             variables: BTreeMap::new(),
             first_run: Vec::new(),
+            installation: "here".parse().unwrap(),
             limits: Limits::default(),
         }
     }

@@ -1,6 +1,9 @@
 //! Projects side by side, and secrets that stay where they belong.
 
-use freehold_core::{Destroyer, Provisioner, Scope};
+use std::collections::HashMap;
+
+use bollard::models::VolumeCreateRequest;
+use freehold_core::{Destroyer, InstallationId, Provisioner, Scope};
 
 use crate::fixture::{Fixture, ctx, password, stack, webapp};
 
@@ -77,4 +80,55 @@ services:
     assert!(error.to_string().contains("steady is excluded"), "{error}");
     backend.destroy(&ctx, &runtime.project).await.unwrap();
     assert_eq!(fixture.census(&runtime.project).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inventory_tells_whose_each_project_is_and_of_what_nobody_can_tell_says_so() {
+    let compose = "
+services:
+  steady:
+    image: freehold-test/sql-job:1
+    entrypoint: [sleep, infinity]
+    init: true
+    volumes: [kept:/kept]
+volumes:
+  kept:
+";
+    let folder = stack(compose, "name = \"whose\"\n");
+    let Some(fixture) = Fixture::new(folder.path()).await else { return };
+    let (backend, ctx) = (&fixture.backend, ctx());
+    let (ours, mixed) = (fixture.runtime(), fixture.runtime());
+    let (foreign, silent) = (fixture.runtime().project, fixture.runtime().project);
+    tokio::try_join!(backend.provision(&ctx, &ours), backend.provision(&ctx, &mixed)).unwrap();
+    for (project, installation) in [(foreign, Some("there")), (silent, None), (mixed.project, Some("there"))]
+    {
+        let mut labels = HashMap::from([("freehold.ref".to_owned(), project.to_string())]);
+        labels.extend(installation.map(|id| ("freehold.installation".to_owned(), id.to_owned())));
+        let volume = VolumeCreateRequest {
+            name: Some(format!("fh-{project}_stray")),
+            labels: Some(labels),
+            ..VolumeCreateRequest::default()
+        };
+        fixture.docker.create_volume(volume).await.unwrap();
+    }
+    let holdings = backend.inventory(&ctx).await.unwrap();
+    let whose = |project| {
+        let holding = holdings.iter().find(|holding| holding.project == project).unwrap();
+        holding.installation.as_ref().map(InstallationId::as_str)
+    };
+    assert_eq!(whose(ours.project), Some("here"));
+    assert_eq!(whose(foreign), Some("there"));
+    assert_eq!(whose(silent), None);
+    assert_eq!(whose(mixed.project), None, "one stray of another installation and nobody can tell");
+
+    // A folder that was put there by hand, or by an older version.
+    let label = fixture.root.path().join("projects").join(format!("{}.installation", ours.project));
+    std::fs::remove_file(label).unwrap();
+    let holdings = backend.inventory(&ctx).await.unwrap();
+    let holding = holdings.iter().find(|holding| holding.project == ours.project).unwrap();
+    assert_eq!(holding.installation, None);
+    for project in [ours.project, mixed.project, foreign, silent] {
+        backend.destroy(&ctx, &project).await.unwrap();
+        assert_eq!(fixture.census(&project).await, [""; 0]);
+    }
 }

@@ -200,3 +200,18 @@ async fn a_setting_of_the_tenants_own_database_does_not_turn_its_password_into_s
     world.backend.reconfigure(&minute(), &project).await.unwrap();
     assert_eq!(sql(&project, "select count(*) from pg_roles where rolname = 'evil'").unwrap(), "0");
 }
+
+#[tokio::test]
+async fn inventory_tells_whose_a_project_is_as_its_folder_says() {
+    let world = World::postgres().await;
+    let project = world.project();
+    world.backend.provision(&minute(), &project).await.unwrap();
+    let holding = world.backend.inventory(&minute()).await.unwrap().remove(0);
+    assert_eq!(holding.installation, Some(project.installation.clone()));
+
+    // A folder of a version that did not write it down.
+    let record = world.root(&project).with_file_name("record.json");
+    let text = fs::read_to_string(&record).unwrap().replace("\"installation\":\"here\",", "");
+    fs::write(&record, text).unwrap();
+    assert_eq!(world.backend.inventory(&minute()).await.unwrap().remove(0).installation, None);
+}

@@ -92,6 +92,7 @@ impl World {
             excluded: vec![],
             variables: BTreeMap::new(),
             first_run: vec![],
+            installation: "here".parse().unwrap(),
             limits: Limits::default(),
         }
     }

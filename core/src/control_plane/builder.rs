@@ -16,10 +16,10 @@ use crate::{
     destroyer::Backend,
     error::{Error, Result},
     faults::{FaultyBackend, FaultyStore, Injector},
-    names::TargetName,
+    names::{InstallationId, TargetName},
     seal::Sealer,
     secrets,
-    store::{Store, TargetRecord},
+    store::{Put, Store, TargetRecord},
 };
 
 /// How long a backend may take to describe itself.
@@ -124,6 +124,7 @@ impl ControlPlaneBuilder {
                 StdRng::from_seed(seed)
             }
         };
+        let installation = installation(&*store).await?;
         let request_key = vault.request_key(&*store).await?;
         let mut owner = [0; 8];
         // The owner tells hosts apart, so it must not repeat where a seed does.
@@ -136,6 +137,7 @@ impl ControlPlaneBuilder {
             targets,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             settings: self.settings,
+            installation,
             request_key,
             rng: Mutex::new(rng),
             owner: format!("{:016x}", u64::from_be_bytes(owner)),
@@ -157,7 +159,22 @@ impl Inner {
         if !self.settings.watch.is_zero() {
             self.tasks.spawn(Arc::clone(self).watch());
         }
+        if !self.settings.sweep.is_zero() {
+            self.tasks.spawn(Arc::clone(self).keep_sweeping());
+        }
     }
+}
+
+/// The installation's id, made when it is first needed; the same for all hosts of a store.
+async fn installation(store: &dyn Store) -> Result<InstallationId> {
+    const NAME: &str = "installation";
+    if let Some(id) = store.setting(NAME).await? {
+        return id.parse();
+    }
+    let mut random = [0; 8];
+    secrets::fill_random(&mut random)?;
+    let made = format!("{:016x}", u64::from_be_bytes(random));
+    store.put_setting(NAME, &made, Put::IfAbsent).await?.parse()
 }
 
 async fn register(

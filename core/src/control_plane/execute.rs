@@ -47,7 +47,7 @@ impl Inner {
     pub(super) async fn carry_out(self: Arc<Self>, claimed: Claimed) {
         tracing::info!(takeover = claimed.takeover, "begun");
         let heartbeat = Heartbeat::start(&self, claimed.lease.clone(), claimed.operation.cancel_requested);
-        let runtime = self.vault.runtime(&claimed.project, &claimed.sealed).await;
+        let runtime = self.vault.runtime(&self.installation, &claimed.project, &claimed.sealed).await;
         let redactor = runtime.as_ref().map(Runtime::redactor).unwrap_or_default();
         let verdict = match runtime {
             Ok(runtime) => self.try_operation(&claimed, runtime, &heartbeat).await,

@@ -328,7 +328,7 @@ impl Inner {
             return Err(Error::not_found("project", gone));
         }
         let items = self.store.sealed(Some(&project.reference)).await?;
-        self.vault.runtime(project, &items).await
+        self.vault.runtime(&self.installation, project, &items).await
     }
 
     /// Waits for a hint of change or the next look; false once `until` has passed.

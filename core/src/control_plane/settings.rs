@@ -39,6 +39,10 @@ pub struct Settings {
     pub confirm: Duration,
     /// How long things are kept.
     pub retention: Retention,
+    /// How often each engine is searched for what landed after its project was removed; zero never does.
+    pub sweep: Duration,
+    /// How old what has no owner must be before it is removed: longer than any late request takes.
+    pub grace: Duration,
 }
 
 impl Default for Settings {
@@ -60,6 +64,8 @@ impl Default for Settings {
                 events: Duration::from_secs(30 * 24 * 3600),
                 idempotency_keys: Duration::from_secs(24 * 3600),
             },
+            sweep: Duration::from_secs(600),
+            grace: Duration::from_secs(3600),
         }
     }
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::{Error, Result},
-    names::SecretName,
+    names::{InstallationId, SecretName},
     project::Project,
     project_ref::ProjectRef,
     runtime::{FirstRunFile, HashKey, PortBlock, Runtime},
@@ -145,10 +145,16 @@ impl Vault {
     }
 
     /// What a backend needs to run a project.
-    pub(crate) async fn runtime(&self, project: &Project, items: &[SealedItem]) -> Result<Runtime> {
+    pub(crate) async fn runtime(
+        &self,
+        installation: &InstallationId,
+        project: &Project,
+        items: &[SealedItem],
+    ) -> Result<Runtime> {
         let opened = self.open(project.reference, items).await?;
         Ok(Runtime {
             project: project.reference,
+            installation: installation.clone(),
             name: project.name.clone(),
             organization: project.organization.clone(),
             annotations: project.annotations.clone(),

@@ -1,5 +1,6 @@
 //! The control plane over the store and the backend in memory, on paused time.
 
+mod doctor;
 mod durability;
 mod failures;
 mod life;

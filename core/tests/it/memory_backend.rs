@@ -31,6 +31,7 @@ pub(crate) fn runtime(letter: char, first: u16) -> Runtime {
     let spec = MemoryStack::mock().unwrap().spec;
     let secret = |name: &str| SecretString::from(format!("the {name} of {letter}"));
     Runtime {
+        installation: "here".parse().unwrap(),
         project: letter.to_string().repeat(ProjectRef::LEN).parse().unwrap(),
         name: "demo".parse().unwrap(),
         organization: "acme".parse().unwrap(),

@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use freehold_core::{
     Action, Address, Connection, Context, Description, Destroyer, Detail, Endpoint, Error, Health, Holding,
-    Keyring, LogLine, LogRequest, Outcome, Plan, PlannedChange, ProjectRef, Provisioner, Report, Result,
-    Runtime, Scope, ServiceHealth, ServiceState, Status, Wish,
+    InstallationId, Keyring, LogLine, LogRequest, Outcome, Plan, PlannedChange, ProjectRef, Provisioner,
+    Report, Result, Runtime, Scope, ServiceHealth, ServiceState, Status, Wish,
     control_plane::{ControlPlane, CreateProject, TargetSettings},
     memory::MemoryStore,
     seal::SealKey,
@@ -38,6 +38,8 @@ struct KeyValueServers(Mutex<BTreeMap<ProjectRef, Server>>);
 /// One project: its data, and the task that serves it unless it is paused.
 #[derive(Debug, Default)]
 struct Server {
+    /// Told by the inventory, so that Freehold removes no project of another installation.
+    installation: Option<InstallationId>,
     data: Data,
     task: Option<JoinHandle<()>>,
 }
@@ -61,6 +63,7 @@ impl KeyValueServers {
             })?;
             let mut servers = self.servers();
             let server = servers.entry(runtime.project).or_default();
+            server.installation = Some(runtime.installation.clone());
             server.task = Some(tokio::spawn(serve(listener, Arc::clone(&server.data))));
         }
         let address = Address { host: Ipv4Addr::LOCALHOST.to_string(), port };
@@ -188,12 +191,13 @@ impl Destroyer for KeyValueServers {
 
     async fn inventory(&self, _: &Context) -> Result<Vec<Holding>> {
         let now = freehold_core::Clock::now(&freehold_core::SystemClock);
-        let holding = |project: &ProjectRef| Holding {
+        let holding = |(project, server): (&ProjectRef, &Server)| Holding {
             project: *project,
+            installation: server.installation.clone(),
             resources: BTreeMap::from([("server".to_owned(), 1)]),
             oldest: now,
         };
-        Ok(self.servers().keys().map(holding).collect())
+        Ok(self.servers().iter().map(holding).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    Action, Error, LogStream, ProjectRef, ServiceName, ServiceState, TargetName,
+    Action, Error, InstallationId, LogStream, ProjectRef, ServiceName, ServiceState, TargetName,
     control_plane::{self, TargetInfo},
     provisioner::Capability,
 };
@@ -143,6 +143,9 @@ pub struct Holding {
     #[serde(rename = "ref")]
     #[schema(value_type = String, pattern = "^[a-z]{20}$")]
     pub project: ProjectRef,
+    /// The installation that all of it was made for; absent if anything says nothing, or another one.
+    #[schema(value_type = Option<String>)]
+    pub installation: Option<InstallationId>,
     /// How many things of which kind.
     pub resources: BTreeMap<String, u32>,
     /// When the oldest of them was made.
@@ -217,6 +220,7 @@ impl From<Vec<freehold_core::Holding>> for Inventory {
     fn from(holdings: Vec<freehold_core::Holding>) -> Self {
         let holding = |holding: freehold_core::Holding| Holding {
             project: holding.project,
+            installation: holding.installation,
             resources: holding.resources,
             oldest: holding.oldest,
         };

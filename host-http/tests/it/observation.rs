@@ -1,5 +1,6 @@
 //! Looking at projects, targets and the host itself.
 
+use freehold_core::Destroyer as _;
 use serde_json::json;
 
 use crate::host::{Host, V1};
@@ -60,4 +61,25 @@ async fn metrics_count_projects_and_operations() {
     ] {
         assert!(reply.text().lines().any(|found| found == line), "{line} is not in\n{}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn the_doctor_tells_what_is_missing_and_removing_touches_nothing_that_has_an_owner() {
+    let host = Host::new().await;
+    let (lost, well) = (host.project("lost").await, host.project("well").await);
+    let examined = host.get(&format!("{V1}/doctor")).await.json();
+    assert_eq!((examined["well"].as_bool(), &examined["targets"][0]["findings"]), (Some(true), &json!([])));
+    let ctx = freehold_core::Context::new(std::time::Duration::from_secs(60));
+    host.backend.destroy(&ctx, &lost).await.unwrap();
+    for body in [json!({}), json!({ "older_than_seconds": 0 })] {
+        let diagnosis = host.send("POST", &format!("{V1}/doctor"), &body).await.json();
+        let finding = &diagnosis["targets"][0]["findings"][0];
+        assert_eq!(diagnosis["well"], false);
+        assert_eq!((&finding["ref"], &finding["trouble"]), (&json!(lost), &json!("missing")));
+        assert_eq!(finding["removed"], json!(null));
+    }
+    let health = host.get(&format!("{V1}/projects/{well}/health")).await.json();
+    assert_eq!(health["healthy"], true);
+    let wrong = host.send("POST", &format!("{V1}/doctor"), &json!({ "older_than": 1 })).await;
+    assert_eq!(wrong.status(), 400);
 }

@@ -70,6 +70,20 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn the_doctor_ends_with_0_where_nothing_is_wrong_and_says_so_for_people_and_programs() {
+    let host = Ephemeral::start();
+    assert!(host.run(&["create", "demo"]).status.success());
+    let output = host.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "mock: nothing is wrong\n");
+    let output = host.run(&["doctor", "--fix", "--older-than", "0", "--json"]);
+    let diagnosis: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &diagnosis["well"]), (Some(0), &Value::Bool(true)));
+    assert!(String::from_utf8_lossy(&host.run(&["list"]).stdout).contains("ACTIVE_HEALTHY"));
+    assert_eq!(host.run(&["doctor", "--older-than", "5"]).status.code(), Some(2));
+}
+
+#[test]
 fn an_ephemeral_host_answers_and_ends_well_on_sigterm() {
     let mut host = Ephemeral::start();
     assert!(host.run(&["list"]).status.success());

@@ -242,6 +242,7 @@ impl MemoryBackend {
             let made = self.clock.now();
             engine.projects.entry(runtime.project).or_insert_with(|| Real {
                 stack: Arc::clone(stack),
+                installation: runtime.installation.clone(),
                 made,
                 ports: runtime.ports,
                 services: BTreeMap::new(),

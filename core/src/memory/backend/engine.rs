@@ -14,7 +14,7 @@ use crate::{
     error::{Detail, Error, Result},
     health::{Health, ServiceHealth, ServiceState},
     inventory::Holding,
-    names::ServiceName,
+    names::{InstallationId, ServiceName},
     plan::{Action, Plan, PlannedChange, Wish},
     project_ref::ProjectRef,
     runtime::{PortBlock, Runtime},
@@ -34,6 +34,7 @@ pub(super) struct Engine {
 pub(super) struct Real {
     /// As it was when the project was first provisioned.
     pub(super) stack: Arc<MemoryStack>,
+    pub(super) installation: InstallationId,
     pub(super) made: OffsetDateTime,
     pub(super) ports: PortBlock,
     pub(super) services: BTreeMap<ServiceName, Service>,
@@ -141,6 +142,7 @@ impl Engine {
             let resources = [("data", 1), ("service", services)];
             Holding {
                 project: *project,
+                installation: Some(real.installation.clone()),
                 resources: resources
                     .into_iter()
                     .filter(|(_, count)| *count > 0)

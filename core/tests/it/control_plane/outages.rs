@@ -59,6 +59,8 @@ async fn troubled(backend: MemoryBackend) -> (ControlPlane, Arc<Trouble>) {
         expect_keys_in_use keys_in_use();
         expect_reseal reseal(items);
         expect_register register(target);
+        expect_setting setting(name);
+        expect_put_setting put_setting(name, value, put);
     }
     let hints = Arc::clone(&store);
     mock.expect_subscribe().returning(move || hints.subscribe());

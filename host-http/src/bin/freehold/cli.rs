@@ -217,6 +217,16 @@ pub(crate) enum Remote {
         /// Its ref or name
         project: String,
     },
+    /// Compare what is on the engines with what the store knows; ends with 1 if somebody has to do something
+    Doctor {
+        /// Remove what this installation made, is old enough, and has no owner: what the store does not know, or knows
+        /// as removed
+        #[arg(long)]
+        fix: bool,
+        /// How old that must be, in minutes [default: the host's grace period, 60]
+        #[arg(long, value_name = "MINUTES", requires = "fix")]
+        older_than: Option<u64>,
+    },
 }
 
 /// A project that is commanded.

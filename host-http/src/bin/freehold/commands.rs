@@ -2,6 +2,7 @@
 
 mod amend;
 mod create;
+mod doctor;
 mod read;
 
 use std::io::{self, IsTerminal, Write};
@@ -58,6 +59,7 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
         Remote::Events { after, follow } => read::events(&session, after, follow).await,
         Remote::Plan { project } => read::plan(&session, &project).await,
         Remote::Health { project } => read::health(&session, &project).await,
+        Remote::Doctor { fix, older_than } => doctor::run(&session, fix, older_than).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use freehold_host::wire::{
-    Address, Event, LogLine, Operation, Project, ProjectHealth, ProjectPlan, SecretValues,
+    Address, Event, Finding, LogLine, Operation, Project, ProjectHealth, ProjectPlan, SecretValues,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -139,6 +139,29 @@ pub(crate) fn health(health: &ProjectHealth) {
             service.state.as_str(),
             service.probe
         );
+    }
+}
+
+/// What is wrong with a project, on a line.
+pub(crate) fn finding(finding: &Finding) -> String {
+    let mut text = match finding.trouble.as_str() {
+        "missing" => "nothing of it is on the engine".to_owned(),
+        "unknown" => "the store does not know it".to_owned(),
+        "removed" => "it was removed, and this is here again".to_owned(),
+        "failed" => "left of what failed".to_owned(),
+        "unlabelled" => "the store does not know it, and nothing tells whose it is".to_owned(),
+        other => other.to_owned(),
+    };
+    if let (Some(name), Some(status)) = (&finding.name, &finding.status) {
+        text = format!("{name} is {status}: {text}");
+    }
+    let resources: Vec<_> = finding.resources.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if !resources.is_empty() {
+        text = format!("{text}: {}", resources.join(", "));
+    }
+    match finding.since {
+        Some(since) => format!("{text}, since {}", moment(since)),
+        None => text,
     }
 }
 
