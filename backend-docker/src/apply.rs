@@ -12,7 +12,7 @@ use crate::{
     engine::{Container, Image, at},
     files::Files,
     gates::{Stage, Stages},
-    graph::{ContainerNode, Graph, NetworkNode, VolumeNode},
+    graph::{ContainerNode, GivenFile, Graph, NetworkNode, Pull, VolumeNode},
     image_volumes,
     observed::Observed,
     stop::{self, Then},
@@ -85,8 +85,16 @@ impl Apply<'_> {
 
     async fn image(&self, node: &ContainerNode) -> Result<Image> {
         let engine = &self.watch.engine;
-        if let Some(image) = engine.image(self.ctx, &node.image).await? {
+        let refreshed = node.pull == Pull::Always && self.purpose == Purpose::First;
+        if !refreshed && let Some(image) = engine.image(self.ctx, &node.image).await? {
             return Ok(image);
+        }
+        if node.pull == Pull::Never {
+            let message = format!(
+                "find image {}: the engine does not have it, and pull_policy is never: build or load it there",
+                node.image
+            );
+            return Err(Error::new(Kind::NotFound, message).with("service", &node.service));
         }
         self.ctx.step("pull image", node.service.as_str()).await?;
         engine.pull_image(self.ctx, &node.image).await?;
@@ -221,6 +229,7 @@ impl Apply<'_> {
             return Ok(());
         }
         if !state.started {
+            self.give_files(id, node).await?;
             self.give_first_run_files(id, node, graph).await?;
         }
         let permit = self.ctx.bounded("start a container", async {
@@ -234,6 +243,14 @@ impl Apply<'_> {
         engine.start_container(self.ctx, id).await.map_err(named)
     }
 
+    /// Writes configs and secrets into a container before its very first start. It is made anew when they change.
+    async fn give_files(&self, id: &str, node: &ContainerNode) -> Result<()> {
+        if node.files.is_empty() {
+            return Ok(());
+        }
+        self.upload("write configs and secrets", id, node, archive(&node.files)).await
+    }
+
     /// Copies the first-run files into a container before its very first start. They are in no mount, so a container
     /// that is made later, after a pause for instance, does not have them.
     async fn give_first_run_files(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
@@ -243,25 +260,43 @@ impl Apply<'_> {
         if self.purpose != Purpose::First || self.first_run.is_empty() {
             return Ok(());
         }
+        let given = |file: &FirstRunFile| GivenFile {
+            target: format!("{}/{}", place.path.trim_end_matches('/'), file.name),
+            content: file.content.clone(),
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+        };
+        let files: Vec<_> = self.first_run.iter().map(given).collect();
+        self.upload("copy first-run files", id, node, archive(&files)).await
+    }
+
+    async fn upload(
+        &self,
+        step: &'static str,
+        id: &str,
+        node: &ContainerNode,
+        archive: std::io::Result<Vec<u8>>,
+    ) -> Result<()> {
         let service = node.service.as_str();
-        self.ctx.step("copy first-run files", service).await?;
-        let archive = archive(&place.path, self.first_run)
-            .map_err(|error| Error::internal("pack first-run files").because(error))?;
-        let copied = self.watch.engine.upload(self.ctx, id, archive).await;
-        copied.map_err(|error| at("copy first-run files", service, error))
+        self.ctx.step(step, service).await?;
+        let archive =
+            archive.map_err(|error| Error::internal(format!("{step}: pack them")).because(error))?;
+        self.watch.engine.upload(self.ctx, id, archive).await.map_err(|error| at(step, service, error))
     }
 }
 
-/// A tar archive of files in a folder, readable for every user of the container.
-fn archive(folder: &str, files: &[FirstRunFile]) -> std::io::Result<Vec<u8>> {
+/// A tar archive of files, as they shall be in a container.
+fn archive(files: &[GivenFile]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for file in files {
         let content = file.content.expose_secret().as_bytes();
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        let path = format!("{}/{}", folder.trim_matches('/'), file.name);
-        archive.append_data(&mut header, path, content)?;
+        header.set_mode(file.mode);
+        header.set_uid(file.uid);
+        header.set_gid(file.gid);
+        archive.append_data(&mut header, file.target.trim_start_matches('/'), content)?;
     }
     archive.into_inner()
 }

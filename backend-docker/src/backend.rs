@@ -127,7 +127,7 @@ impl DockerBackend {
             ));
         };
         if !is_kept {
-            self.files.keep_stack(&source.folder, &runtime.digest, &stack.spec().data).await?;
+            self.files.keep_stack(&source.folder, &stack).await?;
         }
         let stack = Arc::new(stack);
         let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,8 +257,8 @@ impl Destroyer for DockerBackend {
 
 /// Reads a stack, which is work on files.
 async fn load(folder: &Path, source: &StackSource) -> Result<Stack> {
-    let (folder, allowed) = (folder.to_owned(), source.allowed_mounts.clone());
-    tokio::task::spawn_blocking(move || Stack::load(&folder, &allowed))
+    let (folder, source) = (folder.to_owned(), source.clone());
+    tokio::task::spawn_blocking(move || Stack::load(&folder, &source))
         .await
         .map_err(|error| Error::internal("load a stack").because(error))?
 }

@@ -1,14 +1,18 @@
 //! A Compose file as types: what the Compose specification says, restricted to what Freehold does. A key that it does not
 //! understand is an error that names it; nothing is left out in silence.
 //!
-//! The way of a file: [`yaml`] makes text into a tree, [`interpolate`] puts variables into its values, and what is read
-//! [`at`] each key becomes a [`ComposeFile`].
+//! The way of a file: [`yaml`] makes text into a tree, [`interpolate`] puts variables into its values, [`merge`] makes one
+//! of several, and what is read [`at`] each key becomes a [`ComposeFile`]. [`keys`] are the keys that there are.
 
 pub(crate) mod at;
+mod deploy;
 pub(crate) mod dotenv;
 mod environment;
+mod files;
 mod health;
 pub(crate) mod interpolate;
+mod keys;
+pub(crate) mod merge;
 mod mounts;
 mod networks;
 mod ports;
@@ -18,7 +22,7 @@ mod service;
 mod words;
 pub(crate) mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use self::{
     at::At,
@@ -26,6 +30,7 @@ use self::{
     yaml::Node,
 };
 pub(crate) use self::{
+    files::{Declared, Grant, Sort},
     mounts::{ServiceMount, Source},
     networks::{DEFAULT_NETWORK, Network},
     service::Service,
@@ -38,8 +43,10 @@ pub(crate) struct ComposeFile {
     pub(crate) services: Vec<Service>,
     /// The networks that it declares, and the default one.
     pub(crate) networks: BTreeMap<String, Network>,
-    /// The volumes that it declares.
-    pub(crate) volumes: BTreeSet<String>,
+    /// The volumes that it declares, and their own labels.
+    pub(crate) volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// The configs and secrets that it declares.
+    pub(crate) files: BTreeMap<(Sort, String), Declared>,
 }
 
 impl ComposeFile {
@@ -47,12 +54,13 @@ impl ComposeFile {
     ///
     /// # Errors
     /// The first thing that is wrong, with file, line and key.
-    pub(crate) fn read(file: &str, tree: &Node) -> Result<Self> {
-        let root = At::root(file, tree);
+    pub(crate) fn read(tree: &Node) -> Result<Self> {
+        let root = At::root(tree);
         let mut compose = Self {
             services: Vec::new(),
             networks: BTreeMap::from([(DEFAULT_NETWORK.to_owned(), Network::default())]),
-            volumes: BTreeSet::new(),
+            volumes: BTreeMap::new(),
+            files: BTreeMap::new(),
         };
         for (key, at) in root.entries()? {
             match key {
@@ -65,11 +73,19 @@ impl ComposeFile {
                 }
                 "networks" => compose.networks.extend(networks::read(&at)?),
                 "volumes" => compose.volumes = read_volumes(&at)?,
-                _ => at.unknown()?,
+                "configs" => compose.declare(Sort::Config, &at)?,
+                "secrets" => compose.declare(Sort::Secret, &at)?,
+                _ => at.unknown(&keys::FILE)?,
             }
         }
-        compose.check(file)?;
+        compose.check(&tree.file)?;
         Ok(compose)
+    }
+
+    fn declare(&mut self, sort: Sort, at: &At<'_>) -> Result<()> {
+        let declared = files::read_declared(sort, at)?;
+        self.files.extend(declared.into_iter().map(|(name, declared)| ((sort, name), declared)));
+        Ok(())
     }
 
     /// The service of that name.
@@ -88,12 +104,18 @@ impl ComposeFile {
             };
             for mount in &service.mounts {
                 if let Source::Named(volume) = &mount.source
-                    && !self.volumes.contains(volume)
+                    && !self.volumes.contains_key(volume)
                 {
                     let message = format!(
                         "the volume {volume} is not declared: add it under volumes, or write ./{volume}"
                     );
                     return Err(problem("volumes", message));
+                }
+            }
+            for (sort, grant) in &service.grants {
+                if !self.files.contains_key(&(*sort, grant.source.clone())) {
+                    let message = format!("{} is not declared: add it under {}", grant.source, sort.key());
+                    return Err(problem(sort.key(), message));
                 }
             }
             for (network, _) in &service.networks {
@@ -154,21 +176,28 @@ impl ComposeFile {
     }
 }
 
-fn read_volumes(at: &At<'_>) -> Result<BTreeSet<String>> {
-    let mut volumes = BTreeSet::new();
+fn read_volumes(at: &At<'_>) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let mut volumes = BTreeMap::new();
     for (name, at) in at.entries()? {
+        let mut labels = BTreeMap::new();
         for (key, at) in at.entries()? {
             match key {
                 // Names come from Freehold, so that two projects never share a volume.
                 "name" => drop(at.text()?),
                 "driver" => at.read("local", |text| (text == "local").then_some(()))?,
-                _ => at.unknown()?,
+                "labels" => labels = environment::read_labels(&at)?,
+                "external" => at.only_false()?,
+                _ => at.unknown(&keys::VOLUME)?,
             }
         }
-        volumes.insert(name.to_owned());
+        volumes.insert(name.to_owned(), labels);
     }
     Ok(volumes)
 }
 
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

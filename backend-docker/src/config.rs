@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use freehold_core::StackName;
 use serde::{Deserialize, Serialize};
 
 /// A Docker target: which engine, which stacks, and where things lie.
@@ -51,6 +52,9 @@ pub struct Config {
 pub struct StackSource {
     /// The folder with the Compose file and `freehold.toml`.
     pub folder: PathBuf,
+    /// The name that callers choose it by. Absent: the one in the folder's `freehold.toml`.
+    #[serde(default)]
+    pub name: Option<StackName>,
     /// Paths of the machine from outside the folder that its services may mount, for instance `/var/run/docker.sock`.
     #[serde(default)]
     pub allowed_mounts: Vec<PathBuf>,
@@ -77,7 +81,13 @@ impl StackSource {
     /// A stack that may mount nothing from outside its folder.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), allowed_mounts: Vec::new() }
+        Self { folder: folder.into(), name: None, allowed_mounts: Vec::new() }
+    }
+
+    /// The same under a name; see [`name`](Self::name).
+    #[must_use]
+    pub fn named(self, name: StackName) -> Self {
+        Self { name: Some(name), ..self }
     }
 }
 

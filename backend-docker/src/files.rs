@@ -22,11 +22,15 @@ use std::{
     sync::Arc,
 };
 
-use freehold_core::{Error, InstallationId, Kind, ProjectRef, Result};
+use freehold_core::{Error, InstallationId, Kind, ProjectRef, Result, StackSpec};
 use time::OffsetDateTime;
 use tokio::{fs, sync::Mutex};
 
-use crate::graph::{Graph, MountSource};
+use crate::{
+    graph::{Graph, MountSource},
+    manifest,
+    stack::Stack,
+};
 
 /// The folders under one data root.
 #[derive(Clone, Debug)]
@@ -87,12 +91,13 @@ impl Files {
         self.root.join("projects").join(project.as_str())
     }
 
-    /// Keeps a stack, unless it is kept already. `data` are the folders in it that become volumes: whatever an earlier
-    /// use of the folder left in them is not part of the stack.
+    /// Keeps a stack, unless it is kept already, with the manifest that it was read with. Whatever an earlier use of the
+    /// folder left in the folders that become volumes is not part of the stack.
     ///
     /// # Errors
     /// `InvalidInput` for a link that leads out of the folder, `Internal` if the copy fails.
-    pub(crate) async fn keep_stack(&self, folder: &Path, digest: &str, data: &[String]) -> Result<PathBuf> {
+    pub(crate) async fn keep_stack(&self, folder: &Path, stack: &Stack) -> Result<PathBuf> {
+        let StackSpec { digest, data, .. } = stack.spec();
         let kept = self.kept_stack(digest);
         let _keeping = self.keeping.lock().await;
         if exists(&kept).await? {
@@ -103,6 +108,9 @@ impl Files {
         remove_all(&part).await.map_err(|error| failed("clear", &part, error))?;
         let skipped = data.iter().map(|path| folder.join(path.trim_start_matches("./"))).collect();
         copy::tree(folder, &part, skipped).await?;
+        let manifest = part.join(manifest::FILE);
+        let written = fs::write(&manifest, stack.manifest_text()).await;
+        written.map_err(|error| failed("write", &manifest, error))?;
         match fs::rename(&part, &kept).await {
             Ok(()) => Ok(kept),
             Err(_) if exists(&kept).await? => Ok(kept),
@@ -241,7 +249,7 @@ impl Files {
 fn mounted(graph: &Graph) -> impl Iterator<Item = &Path> {
     graph.containers.iter().flat_map(|node| &node.mounts).filter_map(|mount| match &mount.source {
         MountSource::Folder(path) => Some(path.as_path()),
-        MountSource::Host(_) | MountSource::Volume(_) | MountSource::Tmpfs => None,
+        MountSource::Host(_) | MountSource::Volume(_) | MountSource::Tmpfs(_) => None,
     })
 }
 

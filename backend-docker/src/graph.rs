@@ -61,6 +61,8 @@ pub(crate) struct ContainerNode {
     pub(crate) config_hash: String,
     /// The image.
     pub(crate) image: String,
+    /// When it is fetched.
+    pub(crate) pull: Pull,
     /// What replaces the image's entry point.
     pub(crate) entrypoint: Option<Vec<String>>,
     /// What replaces the image's command.
@@ -85,6 +87,8 @@ pub(crate) struct ContainerNode {
     pub(crate) healthcheck: Option<HealthCheck>,
     /// What it mounts.
     pub(crate) mounts: Vec<Mount>,
+    /// What is written into it before its first start.
+    pub(crate) files: Vec<GivenFile>,
     /// What it publishes.
     pub(crate) ports: Vec<PublishedPort>,
     /// The networks that it is in; the first is given at creation.
@@ -120,6 +124,80 @@ pub(crate) struct Extras {
     pub(crate) shm_size: Option<u64>,
     /// Resource limits: name, soft, hard.
     pub(crate) ulimits: Vec<(String, i64, i64)>,
+    /// Groups that its processes are in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) group_add: Vec<String>,
+    /// Name servers beyond the engine's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dns: Vec<String>,
+    /// Domains in which short names are looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dns_search: Vec<String>,
+    /// Options of its resolver.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dns_options: Vec<String>,
+    /// Its domain.
+    pub(crate) domainname: Option<String>,
+    /// Kernel settings of its own namespaces.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) sysctls: BTreeMap<String, String>,
+    /// Where what it prints goes.
+    pub(crate) logging: Option<Logging>,
+    /// Whether it has a terminal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tty: bool,
+    /// Whether its standard input stays open.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stdin_open: bool,
+    /// The most processes; -1 for no limit.
+    pub(crate) pids_limit: Option<i64>,
+    /// Memory that it keeps when the machine runs short, in bytes.
+    pub(crate) memory_reservation: Option<u64>,
+    /// Memory and swap together, in bytes; -1 for no limit.
+    pub(crate) memory_swap: Option<i64>,
+    /// How readily its memory is swapped out, in percent.
+    pub(crate) memory_swappiness: Option<i64>,
+    /// How readily it is killed when memory runs out.
+    pub(crate) oom_score_adj: Option<i64>,
+    /// Its weight when processors are short.
+    pub(crate) cpu_shares: Option<i64>,
+    /// The processors that it may use.
+    pub(crate) cpuset: Option<String>,
+}
+
+/// When an image is fetched from its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pull {
+    /// When the engine does not have it.
+    Missing,
+    /// When a project is created.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Where what a container prints goes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Logging {
+    /// The engine's driver; its default if there is none.
+    pub(crate) driver: Option<String>,
+    /// The driver's options.
+    pub(crate) options: BTreeMap<String, String>,
+}
+
+/// A file that is written into a container.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenFile {
+    /// Where, absolute.
+    pub(crate) target: String,
+    /// What it holds.
+    pub(crate) content: SecretString,
+    /// Whose it is.
+    pub(crate) uid: u64,
+    /// Whose group's it is.
+    pub(crate) gid: u64,
+    /// Who may do what with it.
+    pub(crate) mode: u32,
 }
 
 /// What the engine does when a container ends.
@@ -160,6 +238,9 @@ pub(crate) struct Mount {
     pub(crate) target: String,
     /// Whether the container may not write to it.
     pub(crate) read_only: bool,
+    /// Whether a new volume stays empty, whatever the image has there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) nocopy: bool,
 }
 
 /// What is mounted.
@@ -171,8 +252,8 @@ pub(crate) enum MountSource {
     Host(PathBuf),
     /// A volume, by its name on the engine.
     Volume(String),
-    /// Memory.
-    Tmpfs,
+    /// Memory, with the options of a tmpfs.
+    Tmpfs(Vec<String>),
 }
 
 /// A container port that is reachable from outside.

@@ -45,7 +45,7 @@ pub(crate) fn add(graph: &mut Graph, images: &HashMap<String, Image>, key: &Hash
             labels.insert(labels::compose::VOLUME.to_owned(), short);
             graph.volumes.push(VolumeNode { name: name.clone(), labels, data: true });
             let source = MountSource::Volume(name);
-            node.mounts.push(Mount { source, target: target.clone(), read_only: false });
+            node.mounts.push(Mount { source, target: target.clone(), read_only: false, nocopy: false });
         }
     }
 }

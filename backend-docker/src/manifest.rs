@@ -19,6 +19,9 @@ pub(crate) const FILE: &str = "freehold.toml";
 pub(crate) struct Manifest {
     /// The name that callers choose the stack by.
     pub(crate) name: StackName,
+    /// The file of variables for a folder that has no `.env`.
+    #[serde(default)]
+    pub(crate) env_file: Option<String>,
     /// Where SQL goes.
     #[serde(default)]
     pub(crate) database: Option<Database>,
@@ -90,9 +93,9 @@ pub(crate) struct Url {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
-    /// Whether it runs unless the caller excludes it.
-    #[serde(default = "yes")]
-    pub(crate) default: bool,
+    /// Whether it runs unless the caller excludes it; if it is absent, whether its profiles are active.
+    #[serde(default)]
+    pub(crate) default: Option<bool>,
     /// What people read; the service's name if it is absent.
     #[serde(default)]
     pub(crate) label: Option<String>,
@@ -220,10 +223,6 @@ impl From<Target> for PortTarget {
     fn from(Target { service, port }: Target) -> Self {
         Self { service, port }
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn slash() -> String {

@@ -17,27 +17,41 @@ use freehold_core::{
 
 use crate::{
     compose::{
-        ComposeFile, Source,
-        dotenv::DotEnv,
+        ComposeFile, Declared, Source,
+        dotenv::{DotEnv, Precedence},
         interpolate::interpolate_tree,
+        merge::merge,
         problem::Problem,
         yaml::{self, Node},
     },
+    config::StackSource,
     graph::Surroundings,
     manifest::{self, Manifest},
     plan,
 };
 
-/// The names that a Compose file may have; the first that is there is it (Compose specification, chapter 3).
-const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+/// The names that a Compose file may have; the first that is there is it. Then the names of a file that is merged over it.
+/// Both as `docker compose` looks for them (compose-go, `cli/options.go`).
+const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const OVERRIDE_FILES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
 
 /// A stack's folder, read and found to be right.
 pub(crate) struct Stack {
     spec: StackSpec,
     manifest: Manifest,
-    compose_file: String,
-    /// The Compose file before its variables are replaced.
-    tree: Node,
+    /// The manifest as it is written, which is kept with the stack.
+    manifest_text: String,
+    /// The Compose files before their variables are replaced, each to be merged over those before it.
+    trees: Vec<Node>,
+    /// The profiles that the stack's `.env` turns on.
+    profiles: Vec<String>,
+    /// Where the variables come from.
+    env_name: String,
     env: DotEnv,
     /// The files that services take their environment from.
     env_files: BTreeMap<PathBuf, DotEnv>,
@@ -58,17 +72,33 @@ impl Stack {
     ///
     /// # Errors
     /// `InvalidInput` with file, line and key; `Internal` for a file that cannot be read.
-    pub(crate) fn load(folder: &Path, allowed_mounts: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, source: &StackSource) -> Result<Self> {
         let folder = fs::canonicalize(folder).map_err(|error| unreadable(folder, error))?;
-        let stack = Self::read(&folder, allowed_mounts);
+        let stack = Self::read(&folder, source);
         stack.map_err(|error| error.with("stack", folder.display()))
     }
 
-    fn read(folder: &Path, allowed_mounts: &[PathBuf]) -> Result<Self> {
-        let manifest = Manifest::parse(&required(folder, manifest::FILE)?)?;
-        let env = DotEnv::parse(".env", &optional(folder, ".env")?.unwrap_or_default())?;
-        let compose_file = compose_file(folder, &env)?;
-        let tree = yaml::parse(&compose_file, &required(folder, &compose_file)?)?;
+    fn read(folder: &Path, source: &StackSource) -> Result<Self> {
+        let manifest_text = required(folder, manifest::FILE)?;
+        let mut manifest = Manifest::parse(&manifest_text)?;
+        if let Some(name) = &source.name {
+            manifest.name = name.clone();
+        }
+        let stack = Self::parse(folder, source, manifest_text, manifest)?;
+        stack.try_plan()?;
+        Ok(stack)
+    }
+
+    /// All but the plan.
+    fn parse(folder: &Path, source: &StackSource, manifest_text: String, manifest: Manifest) -> Result<Self> {
+        let (env_name, env) = read_env(folder, &manifest)?;
+        let settings = env.evaluate(&BTreeMap::new(), Precedence::File)?;
+        let files = compose_files(folder, &settings)?;
+        let trees = files
+            .iter()
+            .map(|file| Ok(yaml::parse(file, &required(folder, file)?)?))
+            .collect::<Result<Vec<_>>>()?;
+        let profiles = list(&settings, "COMPOSE_PROFILES", ',');
         let spec = StackSpec {
             name: manifest.name.clone(),
             digest: String::new(),
@@ -83,14 +113,15 @@ impl Stack {
             subnet: true,
         };
         let env_files = BTreeMap::new();
-        let allowed_mounts = allowed_mounts.to_vec();
-        let mut stack = Self { spec, manifest, compose_file, tree, env, env_files, allowed_mounts };
+        let allowed_mounts = source.allowed_mounts.clone();
+        let mut stack =
+            Self { spec, manifest, manifest_text, trees, profiles, env_name, env, env_files, allowed_mounts };
 
         let compose = stack.compose(&stack.made_up_variables()?)?;
         stack.describe(&compose)?;
         stack.read_env_files(folder, &compose)?;
-        stack.spec.digest = digest::of(folder, &stack.files(&compose)?, &stack.spec.data)?;
-        stack.try_plan()?;
+        stack.spec.digest =
+            digest::of(folder, &stack.manifest_text, &stack.files(&compose)?, &stack.spec.data)?;
         Ok(stack)
     }
 
@@ -99,24 +130,30 @@ impl Stack {
         &self.spec
     }
 
+    /// The manifest as it is written.
+    pub(crate) fn manifest_text(&self) -> &str {
+        &self.manifest_text
+    }
+
     /// The manifest.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The Compose file's name in the folder.
-    pub(crate) fn compose_file(&self) -> &str {
-        &self.compose_file
+    /// The names of the Compose files in the folder, in the order in which they are merged.
+    pub(crate) fn compose_files(&self) -> impl Iterator<Item = &str> {
+        self.trees.iter().map(|tree| &*tree.file)
     }
 
-    /// The Compose file with these variables.
+    /// What the Compose files come to with these variables.
     ///
     /// # Errors
     /// `InvalidInput` with file, line and key.
     pub(crate) fn compose(&self, variables: &BTreeMap<String, String>) -> Result<ComposeFile> {
         let lookup = |name: &str| variables.get(name).cloned();
-        let tree = interpolate_tree(&self.compose_file, &self.tree, &lookup)?;
-        Ok(ComposeFile::read(&self.compose_file, &tree)?)
+        let files = self.trees.iter().map(|tree| interpolate_tree(tree, &lookup));
+        let merged = merge(files.collect::<Result<_, _>>()?)?;
+        Ok(ComposeFile::read(&merged)?)
     }
 
     /// A file that services take their environment from.
@@ -134,14 +171,16 @@ impl Stack {
 
     /// Something wrong with a key of a service.
     pub(crate) fn problem(&self, service: &str, key: &str, message: impl Into<String>) -> Problem {
-        Problem::of_file(&self.compose_file, message).at_key(format!("services.{service}.{key}"))
+        let last = self.trees.last().map_or("", |tree| &*tree.file);
+        Problem::of_file(last, message).at_key(format!("services.{service}.{key}"))
     }
 
     /// Fills the spec from what the Compose file and the manifest say.
     fn describe(&mut self, compose: &ComposeFile) -> Result<()> {
         let known = |name: &str| compose.service(name).is_some();
         if let Some(name) = self.manifest.services.keys().find(|name| !known(name.as_str())) {
-            let message = format!("{} has no such service", self.compose_file);
+            let files: Vec<_> = self.compose_files().collect();
+            let message = format!("{} has no such service", files.join(" with "));
             return Err(Problem::of_file(manifest::FILE, message).at_key(format!("services.{name}")).into());
         }
         for service in &compose.services {
@@ -149,7 +188,9 @@ impl Stack {
             let said = self.manifest.services.get(&name);
             self.spec.services.push(ServiceSpec {
                 wire: said.and_then(|said| said.wire.clone()).unwrap_or_else(|| name.to_string()),
-                default_on: said.is_none_or(|said| said.default),
+                default_on: said
+                    .and_then(|said| said.default)
+                    .unwrap_or_else(|| service.is_active(&self.profiles)),
                 label: said.and_then(|said| said.label.clone()).unwrap_or_else(|| name.to_string()),
                 description: said.map(|said| said.description.clone()).unwrap_or_default(),
                 name: name.clone(),
@@ -184,7 +225,7 @@ impl Stack {
                 return Err(problem(message).into());
             }
             let earlier = self.manifest.data[..index].iter().any(|other| other.volume == data.volume);
-            if earlier || compose.volumes.contains(&data.volume) {
+            if earlier || compose.volumes.contains_key(&data.volume) {
                 return Err(problem(format!(
                     "there is a volume {} already: choose another name",
                     data.volume
@@ -219,13 +260,20 @@ impl Stack {
 
     /// The files and folders that the stack is made of.
     fn files(&self, compose: &ComposeFile) -> Result<Vec<PathBuf>> {
-        let mut files: Vec<PathBuf> =
-            [manifest::FILE, ".env", self.compose_file.as_str()].map(PathBuf::from).into();
+        let mut files = vec![PathBuf::from(&self.env_name)];
+        files.extend(self.compose_files().map(PathBuf::from));
         files.extend(self.env_files.keys().cloned());
-        for mount in compose.services.iter().flat_map(|service| &service.mounts) {
-            if let Source::Path(path) = &mount.source
-                && let Place::Inside(path) = place(path)
-            {
+        let mounted = compose.services.iter().flat_map(|service| &service.mounts);
+        let mounted = mounted.filter_map(|mount| match &mount.source {
+            Source::Path(path) => Some(path),
+            Source::Named(_) | Source::Anonymous | Source::Tmpfs(_) => None,
+        });
+        let granted = compose.files.values().filter_map(|declared| match declared {
+            Declared::File(path) => Some(path),
+            Declared::Content(_) | Declared::Variable(_) => None,
+        });
+        for path in mounted.chain(granted) {
+            if let Place::Inside(path) = place(path) {
                 files.push(path);
             }
         }
@@ -280,39 +328,50 @@ fn nobody() -> Result<ProjectRef> {
     "a".repeat(ProjectRef::LEN).parse()
 }
 
-fn compose_file(folder: &Path, env: &DotEnv) -> Result<String> {
-    let chosen =
-        env.evaluate(&BTreeMap::new(), crate::compose::dotenv::Precedence::File)?.remove("COMPOSE_FILE");
-    match chosen {
-        Some(files) if files.contains(':') => {
-            let message = format!(
-                "{files:?} names several files, and a stack has one: write what they come to into one"
-            );
-            Err(Problem::of_file(".env", message).at_key("COMPOSE_FILE").into())
+/// The stack's `.env`, else the file that the manifest names in its place.
+fn read_env(folder: &Path, manifest: &Manifest) -> Result<(String, DotEnv)> {
+    for name in [Some(".env"), manifest.env_file.as_deref()].into_iter().flatten() {
+        if let Some(text) = optional(folder, name)? {
+            return Ok((name.to_owned(), DotEnv::parse(name, &text)?));
         }
-        Some(file) if !file.is_empty() => match place(&file) {
-            Place::Inside(file) => Ok(file.display().to_string()),
-            Place::Outside(_) => {
-                Err(Problem::of_file(".env", format!("{file:?} lies outside the stack's folder"))
-                    .at_key("COMPOSE_FILE")
-                    .into())
-            }
-        },
-        _ => COMPOSE_FILES
-            .iter()
-            .find(|name| folder.join(name).is_file())
-            .map(|name| (*name).to_owned())
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::InvalidInput,
-                    format!(
-                        "no Compose file in {}: it is called {}",
-                        folder.display(),
-                        COMPOSE_FILES.join(", ")
-                    ),
-                )
-            }),
     }
+    Ok((".env".to_owned(), DotEnv::default()))
+}
+
+/// The names of the Compose files: those of `COMPOSE_FILE`, else the usual one and what is merged over it.
+fn compose_files(folder: &Path, settings: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let separator = settings.get("COMPOSE_PATH_SEPARATOR").and_then(|text| text.chars().next());
+    let chosen = list(settings, "COMPOSE_FILE", separator.unwrap_or(':'));
+    if chosen.is_empty() {
+        let first = |names: &[&'static str]| names.iter().find(|name| folder.join(name).is_file()).copied();
+        let usual = first(&COMPOSE_FILES).ok_or_else(|| {
+            let names = COMPOSE_FILES.join(", ");
+            Error::new(
+                Kind::InvalidInput,
+                format!("no Compose file in {}: it is called {names}", folder.display()),
+            )
+        })?;
+        return Ok([Some(usual), first(&OVERRIDE_FILES)].into_iter().flatten().map(str::to_owned).collect());
+    }
+    let wrong = |message: String| Error::from(Problem::of_file(".env", message).at_key("COMPOSE_FILE"));
+    let mut files = Vec::with_capacity(chosen.len());
+    for (index, file) in chosen.iter().enumerate() {
+        let Place::Inside(path) = place(file) else {
+            return Err(wrong(format!("{file:?} lies outside the stack's folder")));
+        };
+        // Compose takes relative paths from the folder of the first file.
+        if index == 0 && path.parent().is_some_and(|parent| parent != Path::new("")) {
+            return Err(wrong(format!("{file:?} comes first and lies deeper: make its folder the stack's")));
+        }
+        files.push(path.display().to_string());
+    }
+    Ok(files)
+}
+
+/// The parts of a variable that holds several.
+fn list(settings: &BTreeMap<String, String>, name: &str, separator: char) -> Vec<String> {
+    let parts = settings.get(name).into_iter().flat_map(|text| text.split(separator));
+    parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 fn required(folder: &Path, file: &str) -> Result<String> {

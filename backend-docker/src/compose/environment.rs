@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{at::At, problem::Result};
+use super::{at::At, keys, problem::Result};
 
 /// A file of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,16 @@ pub(crate) fn read_labels(at: &At<'_>) -> Result<BTreeMap<String, String>> {
     Ok(labels.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
 }
 
-/// `env_file`: a path, or a list of paths and of mappings with `path` and `required`.
+/// `env_file`: a path, or a list of paths and of mappings with `path` and `required`. One that is named twice counts where
+/// it was named last.
 pub(crate) fn read_files(at: &At<'_>) -> Result<Vec<EnvFile>> {
-    let items = if at.is_list() { at.items()? } else { vec![at.clone()] };
-    items.iter().map(read_file).collect()
+    let mut files: Vec<EnvFile> = Vec::new();
+    for item in at.one_or_more()? {
+        let file = read_file(&item)?;
+        files.retain(|earlier| earlier.path != file.path);
+        files.push(file);
+    }
+    Ok(files)
 }
 
 fn read_file(at: &At<'_>) -> Result<EnvFile> {
@@ -65,7 +71,7 @@ fn read_file(at: &At<'_>) -> Result<EnvFile> {
         match key {
             "path" => file.path = at.filled()?.to_owned(),
             "required" => file.required = at.flag()?,
-            _ => at.unknown()?,
+            _ => at.unknown(&keys::ENV_FILE)?,
         }
     }
     if file.path.is_empty() { Err(at.problem("the key path is missing")) } else { Ok(file) }

@@ -2,6 +2,7 @@
 
 use super::{
     at::At,
+    keys,
     problem::Result,
     quantity::{DURATION, duration},
 };
@@ -22,7 +23,7 @@ pub(crate) fn read(at: &At<'_>) -> Result<HealthCheck> {
             "start_interval" => drop(at.read(DURATION, duration)?),
             "retries" => check.retries = Some(at.read("a whole number", |text| text.parse().ok())?),
             "disable" => disabled = at.flag()?,
-            _ => at.unknown()?,
+            _ => at.unknown(&keys::HEALTHCHECK)?,
         }
     }
     if disabled {

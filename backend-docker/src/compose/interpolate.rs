@@ -19,34 +19,33 @@ pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// # Errors
 /// Names the line of a value that is no template, or whose required variable is not set.
-pub(crate) fn interpolate_tree(file: &str, node: &Node, lookup: Lookup<'_>) -> Result<Node> {
-    interpolate_node(file, node, "", lookup)
+pub(crate) fn interpolate_tree(node: &Node, lookup: Lookup<'_>) -> Result<Node> {
+    interpolate_node(node, "", lookup)
 }
 
-fn interpolate_node(file: &str, node: &Node, key: &str, lookup: Lookup<'_>) -> Result<Node> {
+fn interpolate_node(node: &Node, key: &str, lookup: Lookup<'_>) -> Result<Node> {
     let value = match &node.value {
         Value::Null => Value::Null,
         Value::Scalar(Scalar { written, .. }) => {
             let text = interpolate(written, lookup)
-                .map_err(|message| Problem::on_line(file, node.line, message).at_key(key))?;
+                .map_err(|message| Problem::on_line(&*node.file, node.line, message).at_key(key))?;
             Value::Scalar(Scalar { written: written.clone(), text })
         }
         Value::List(items) => {
             let items = items.iter().enumerate();
-            let items =
-                items.map(|(index, item)| interpolate_node(file, item, &format!("{key}[{index}]"), lookup));
+            let items = items.map(|(index, item)| interpolate_node(item, &format!("{key}[{index}]"), lookup));
             Value::List(items.collect::<Result<_>>()?)
         }
         Value::Map(entries) => {
             let entries = entries.iter().map(|entry| {
                 let path = if key.is_empty() { entry.key.clone() } else { format!("{key}.{}", entry.key) };
-                let node = interpolate_node(file, &entry.node, &path, lookup)?;
+                let node = interpolate_node(&entry.node, &path, lookup)?;
                 Ok(Entry { key: entry.key.clone(), line: entry.line, node })
             });
             Value::Map(entries.collect::<Result<_>>()?)
         }
     };
-    Ok(Node { line: node.line, value })
+    Ok(node.with(value))
 }
 
 /// Replaces the variables in a template.

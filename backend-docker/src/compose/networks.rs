@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{at::At, problem::Result};
+use super::{at::At, environment, keys, problem::Result};
 
 /// The network of services that name none.
 pub(crate) const DEFAULT_NETWORK: &str = "default";
@@ -12,6 +12,8 @@ pub(crate) const DEFAULT_NETWORK: &str = "default";
 pub(crate) struct Network {
     /// Whether it has no way out.
     pub(crate) internal: bool,
+    /// Its own labels.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// The networks under the file's `networks`.
@@ -27,27 +29,33 @@ fn read_network(at: &At<'_>) -> Result<Network> {
             "name" => drop(at.text()?),
             "driver" => at.read("bridge", |text| (text == "bridge").then_some(()))?,
             "internal" => network.internal = at.flag()?,
-            _ => at.unknown()?,
+            "labels" => network.labels = environment::read_labels(&at)?,
+            "attachable" => drop(at.flag()?),
+            "enable_ipv4" => at.read("true", |text| (text == "true").then_some(()))?,
+            "external" => at.only_false()?,
+            _ => at.unknown(&keys::NETWORK)?,
         }
     }
     Ok(network)
 }
 
-/// A service's networks with its aliases in each: a list of names, or a mapping.
+/// A service's networks with its aliases in each, the one that it is created in first: a list of names, or a mapping.
 pub(crate) fn read_attachments(at: &At<'_>) -> Result<Vec<(String, Vec<String>)>> {
     if at.is_list() {
         return Ok(at.texts()?.into_iter().map(|name| (name, Vec::new())).collect());
     }
     let mut attachments = Vec::new();
     for (name, at) in at.entries()? {
-        let mut aliases = Vec::new();
+        let (mut aliases, mut priority) = (Vec::new(), 0_i64);
         for (key, at) in at.entries()? {
             match key {
                 "aliases" => aliases = at.texts()?,
-                _ => at.unknown()?,
+                "priority" => priority = at.number()?,
+                _ => at.unknown(&keys::ATTACHMENT)?,
             }
         }
-        attachments.push((name.to_owned(), aliases));
+        attachments.push((priority, (name.to_owned(), aliases)));
     }
-    Ok(attachments)
+    attachments.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+    Ok(attachments.into_iter().map(|(_, attachment)| attachment).collect())
 }

@@ -3,7 +3,7 @@
 
 use freehold_core::stack::Protocol;
 
-use super::{at::At, problem::Result};
+use super::{at::At, keys, problem::Result};
 
 const SHORT: &str = "CONTAINER, HOST:CONTAINER or IP:HOST:CONTAINER, each a port or a range like 3000-3005, then /tcp or /udp";
 const PORT: &str = "a port from 1 to 65535, or a range of them";
@@ -63,7 +63,7 @@ fn long(at: &At<'_>) -> Result<Vec<Port>> {
             "host_ip" => at.read("an IP address", |text| text.parse::<std::net::IpAddr>().ok().map(drop))?,
             "mode" => at.read("host or ingress", |text| matches!(text, "host" | "ingress").then_some(()))?,
             "name" | "app_protocol" => drop(at.text()?),
-            _ => at.unknown()?,
+            _ => at.unknown(&keys::PORT)?,
         }
     }
     let container_port =

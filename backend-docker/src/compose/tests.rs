@@ -3,11 +3,10 @@ use std::time::Duration;
 use super::*;
 use crate::graph::{Condition, Restart};
 
-fn read(text: &str) -> Result<ComposeFile> {
+pub(super) fn read(text: &str) -> Result<ComposeFile> {
     let tree = yaml::parse("docker-compose.yml", text)?;
     let variables = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
-    let tree = interpolate::interpolate_tree("docker-compose.yml", &tree, &variables)?;
-    ComposeFile::read("docker-compose.yml", &tree)
+    ComposeFile::read(&interpolate::interpolate_tree(&tree, &variables)?)
 }
 
 /// A service `db` with these lines below its image.
@@ -83,18 +82,18 @@ fn every_key_that_is_promised_is_read() {
             (Source::Path("./conf".into()), "/conf", true),
             (Source::Anonymous, "/cache", false),
             (Source::Path("./x".into()), "/x", true),
-            (Source::Tmpfs, "/run", false),
+            (Source::Tmpfs(vec![]), "/run", false),
         ]
     );
     assert_eq!(db.networks, [("default".to_owned(), vec!["database".to_owned()])]);
-    let check = db.healthcheck.unwrap();
+    let check = db.healthcheck.clone().unwrap();
     assert_eq!(
         (check.test.join(" "), check.interval),
         ("CMD-SHELL pg_isready".into(), Some(Duration::from_secs(90)))
     );
     assert_eq!((check.retries, check.start_period), (Some(5), Some(Duration::from_millis(500))));
     assert_eq!(
-        (db.restart, db.init, db.stop_grace),
+        (db.restart.unwrap(), db.init, db.stop_grace),
         (Restart::OnFailure(Some(3)), Some(true), Some(Duration::from_secs(60)))
     );
     assert_eq!(db.extras.extra_hosts, ["gate:10.0.0.1"]);
@@ -163,17 +162,17 @@ fn an_unknown_key_is_named_with_file_line_and_service_and_the_way_out() {
         ("    depends_on: {db: {condition: service_healthy, when: now}}", "services.db.depends_on.db.when"),
         ("    ports: [{target: 80, publish: 80}]", "services.db.ports[0].publish"),
         (
-            "    volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}]",
-            "services.db.volumes[0].volume",
+            "    volumes: [{type: volume, source: data, target: /d, volume: {subpath: x}}]",
+            "services.db.volumes[0].volume.subpath",
         ),
         ("    networks: {default: {ipv4_address: 10.0.0.2}}", "services.db.networks.default.ipv4_address"),
     ] {
         let message = wrong(lines);
         assert!(message.starts_with(&format!("docker-compose.yml:4: {key}: the key ")), "{message}");
     }
-    let message = read("services: {db: {image: x}}\nsecrets: {a: {file: b}}\n").unwrap_err().to_string();
+    let message = read("services: {db: {image: x}}\ninclude: [a.yml]\n").unwrap_err().to_string();
     assert!(
-        message.starts_with("docker-compose.yml:2: secrets: the key secrets is not supported"),
+        message.starts_with("docker-compose.yml:2: include: the key include is not supported"),
         "{message}"
     );
 }
@@ -187,7 +186,10 @@ fn a_bad_value_is_shown_with_what_is_allowed() {
         ),
         ("    ports: ['80:x']", r#"services.db.ports[0]: "80:x" is wrong: write CONTAINER"#),
         ("    volumes: ['./a:b']", r#"services.db.volumes[0]: "./a:b" is wrong: write TARGET"#),
-        ("    volumes: ['./a:/b:nocopy']", r#"services.db.volumes[0]: the option "nocopy" is not supported"#),
+        (
+            "    volumes: ['./a:/b:rshared']",
+            r#"services.db.volumes[0]: the option "rshared" is not supported"#,
+        ),
         (
             "    healthcheck: {interval: 10}",
             r#"services.db.healthcheck.interval: "10" is wrong: write a duration"#,
@@ -200,7 +202,7 @@ fn a_bad_value_is_shown_with_what_is_allowed() {
             "    depends_on: {db: {condition: healthy}}",
             r#"services.db.depends_on.db.condition: "healthy" is wrong: write service_started"#,
         ),
-        ("    depends_on: {db: }", "services.db.depends_on.db: the key condition is missing"),
+        ("    depends_on: {db: {}}", "services.db.depends_on.db: the key condition is missing"),
         ("    init: maybe", r#"services.db.init: "maybe" is wrong: write true or false"#),
         ("    command: 'a \"b'", "services.db.command: \"a \\\"b\" is wrong: write words"),
         ("    user:", "services.db.user: nothing is written: write a single value"),

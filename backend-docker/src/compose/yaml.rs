@@ -8,7 +8,7 @@
 //!
 //! A scalar stays the text that was written: `52428800`, `16.8` and `"5432"` are passed on as they stand.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
@@ -18,11 +18,24 @@ use super::problem::{Problem, Result};
 const MAX_NODES: usize = 100_000;
 const MAX_DEPTH: usize = 64;
 
-/// A value and the line that it begins on.
+/// A value, and the file and line that it begins on.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    pub(crate) file: Arc<str>,
     pub(crate) line: usize,
+    pub(crate) over: Over,
     pub(crate) value: Value,
+}
+
+/// What becomes of a value of an earlier file under the same key (Compose specification, chapter 13, "Merge").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The two are merged.
+    Merge,
+    /// `!reset`: it is taken away, and this value with it.
+    Reset,
+    /// `!override`: this value stands in its place.
+    Replace,
 }
 
 /// What a node holds.
@@ -62,15 +75,22 @@ impl fmt::Debug for Scalar {
 /// # Errors
 /// Names the line of what is no YAML, stands twice or is tagged with something that means nothing here.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Node> {
+    let file = Arc::from(file);
     let mut builder = Builder { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| builder.not_yaml(&error))?;
         builder.take(event, span)?;
     }
-    Ok(builder.root.unwrap_or(Node { line: 1, value: Value::Null }))
+    let Builder { file, root, .. } = builder;
+    Ok(root.unwrap_or(Node { file, line: 1, over: Over::Merge, value: Value::Null }))
 }
 
 impl Node {
+    /// Another value in the same place.
+    pub(crate) fn with(&self, value: Value) -> Self {
+        Self { file: Arc::clone(&self.file), line: self.line, over: self.over, value }
+    }
+
     fn count(&self) -> usize {
         1 + match &self.value {
             Value::Null | Value::Scalar(_) => 0,
@@ -80,8 +100,8 @@ impl Node {
     }
 }
 
-struct Builder<'a> {
-    file: &'a str,
+struct Builder {
+    file: Arc<str>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -90,11 +110,22 @@ struct Builder<'a> {
 
 /// A list or mapping whose end was not read yet.
 enum Open {
-    List { anchor: usize, line: usize, items: Vec<Node> },
-    Map { anchor: usize, line: usize, entries: Vec<Entry>, key: Option<(String, usize)>, merges: Vec<Node> },
+    List { anchor: usize, place: Place, items: Vec<Node> },
+    Map { anchor: usize, place: Place, entries: Vec<Entry>, key: Option<(String, usize)>, merges: Vec<Node> },
 }
 
-impl Builder<'_> {
+/// Where a value begins, and how it is tagged.
+#[derive(Clone, Copy)]
+struct Place {
+    line: usize,
+    over: Over,
+}
+
+impl Builder {
+    fn node(&self, Place { line, over }: Place, value: Value) -> Node {
+        Node { file: Arc::clone(&self.file), line, over, value }
+    }
+
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<()> {
         let line = span.start.line();
         match event {
@@ -111,27 +142,27 @@ impl Builder<'_> {
                 self.complete(node, 0)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.check_tag(line, tag.as_deref())?;
-                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let over = self.tagged(line, tag.as_deref())?;
+                let plain = style == ScalarStyle::Plain && (tag.is_none() || over != Over::Merge);
                 self.nodes += 1;
-                self.complete(Node { line, value: scalar(&text, plain) }, anchor)
+                self.complete(self.node(Place { line, over }, scalar(&text, plain)), anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.check_tag(line, tag.as_deref())?;
-                self.open(line, Open::List { anchor, line, items: Vec::new() })
+                let place = Place { line, over: self.tagged(line, tag.as_deref())? };
+                self.open(line, Open::List { anchor, place, items: Vec::new() })
             }
             Event::MappingStart(anchor, tag) => {
-                self.check_tag(line, tag.as_deref())?;
+                let place = Place { line, over: self.tagged(line, tag.as_deref())? };
                 let (entries, merges) = (Vec::new(), Vec::new());
-                self.open(line, Open::Map { anchor, line, entries, key: None, merges })
+                self.open(line, Open::Map { anchor, place, entries, key: None, merges })
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List { anchor, line, items }) => {
-                    self.complete(Node { line, value: Value::List(items) }, anchor)
+                Some(Open::List { anchor, place, items }) => {
+                    self.complete(self.node(place, Value::List(items)), anchor)
                 }
-                Some(Open::Map { anchor, line, entries, merges, .. }) => {
+                Some(Open::Map { anchor, place, entries, merges, .. }) => {
                     let entries = self.merge(entries, merges)?;
-                    self.complete(Node { line, value: Value::Map(entries) }, anchor)
+                    self.complete(self.node(place, Value::Map(entries)), anchor)
                 }
                 None => Err(self.problem(line, "an end without a beginning")),
             },
@@ -162,26 +193,29 @@ impl Builder<'_> {
                 self.root = Some(node);
                 Ok(())
             }
+            Some(Open::List { .. }) if node.over != Over::Merge => {
+                Err(self.problem(line, "!reset and !override stand at a key, not at an item of a list"))
+            }
             Some(Open::List { items, .. }) => {
                 items.push(node);
                 Ok(())
             }
-            Some(Open::Map { entries, key, merges, .. }) => match (key.take(), node.value) {
+            Some(Open::Map { entries, key, merges, .. }) => match (key.take(), &node.value) {
                 (None, Value::Scalar(name)) => {
-                    *key = Some((name.text, line));
+                    *key = Some((name.text.clone(), line));
                     Ok(())
                 }
                 (None, _) => Err(self.problem(line, "a key that is no text")),
-                (Some((name, _)), value) if name == "<<" => {
-                    merges.push(Node { line, value });
+                (Some((name, _)), _) if name == "<<" => {
+                    merges.push(node);
                     Ok(())
                 }
-                (Some((name, key_line)), value) => {
+                (Some((name, key_line)), _) => {
                     if let Some(first) = entries.iter().find(|entry| entry.key == name) {
                         let message = format!("the key {name:?} stands twice, first on line {}", first.line);
                         return Err(self.problem(key_line, message));
                     }
-                    entries.push(Entry { key: name, line: key_line, node: Node { line, value } });
+                    entries.push(Entry { key: name, line: key_line, node });
                     Ok(())
                 }
             },
@@ -195,7 +229,7 @@ impl Builder<'_> {
         for merge in merges {
             match merge.value {
                 Value::List(items) => sources.extend(items),
-                value => sources.push(Node { line: merge.line, value }),
+                _ => sources.push(merge),
             }
         }
         for source in sources {
@@ -211,18 +245,20 @@ impl Builder<'_> {
         Ok(entries)
     }
 
-    fn check_tag(&self, line: usize, tag: Option<&Tag>) -> Result<()> {
-        match tag {
-            Some(tag) if !tag.is_yaml_core_schema() => {
+    fn tagged(&self, line: usize, tag: Option<&Tag>) -> Result<Over> {
+        let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) else { return Ok(Over::Merge) };
+        match tag.to_string().as_str() {
+            "!reset" => Ok(Over::Reset),
+            "!override" => Ok(Over::Replace),
+            tag => {
                 let message = format!("the tag {tag} is not supported: write the value as it should be");
                 Err(self.problem(line, message))
             }
-            _ => Ok(()),
         }
     }
 
     fn problem(&self, line: usize, message: impl Into<String>) -> Problem {
-        Problem::on_line(self.file, line, message)
+        Problem::on_line(&*self.file, line, message)
     }
 
     fn not_yaml(&self, error: &ScanError) -> Problem {
@@ -283,11 +319,15 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         assert_eq!(parsed("a: 1\nb: 2\na: 3\n"), r#"f.yml:3: the key "a" stands twice, first on line 1"#);
         assert_eq!(
-            parsed("a: !reset []\n"),
-            "f.yml:1: the tag !reset is not supported: write the value as it should be"
+            parsed("a: !include x\n"),
+            "f.yml:1: the tag !include is not supported: write the value as it should be"
         );
         assert_eq!(parsed("a: 1\n---\nb: 1\n"), "f.yml:3: a second document: write one only");
         assert!(parsed("a: 1\n b: [\n").starts_with("f.yml:2: no YAML: "), "{}", parsed("a: 1\n b: [\n"));
+        assert_eq!(
+            parsed("a: [!reset x]\n"),
+            "f.yml:1: !reset and !override stand at a key, not at an item of a list"
+        );
         assert_eq!(parsed("a: &a [*a]\n"), "f.yml:1: this alias stands inside what it refers to");
     }
 

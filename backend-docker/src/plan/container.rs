@@ -6,8 +6,10 @@ use freehold_core::{Error, Result, SecretString, ServiceName};
 
 use super::{Planner, hash};
 use crate::{
-    compose::{Service, ServiceMount, Source, dotenv::Precedence},
-    graph::{Condition, ContainerNode, Gate, Mount, MountSource, Probe, PublishedPort, VolumeNode},
+    compose::{Declared, Grant, Service, ServiceMount, Sort, Source},
+    graph::{
+        Condition, ContainerNode, Gate, GivenFile, Mount, MountSource, Probe, PublishedPort, VolumeNode,
+    },
     labels, manifest,
     stack::{Place, place},
 };
@@ -25,18 +27,26 @@ impl Planner<'_> {
             labels: BTreeMap::new(),
             config_hash: String::new(),
             image: service.image.clone(),
+            pull: service.pull,
             entrypoint: service.entrypoint.clone(),
             command: service.command.clone(),
-            environment: self.environment(service)?,
+            environment: self
+                .identity
+                .stack
+                .environment(service, &self.variables)?
+                .into_iter()
+                .map(|(name, value)| (name, value.map(SecretString::from)))
+                .collect(),
             user: service.user.clone(),
             working_dir: service.working_dir.clone(),
             hostname: service.hostname.clone(),
             init: service.init,
-            restart: service.restart,
+            restart: service.restart(),
             stop_signal: service.stop_signal.clone(),
             stop_grace: service.stop_grace,
             healthcheck: service.healthcheck.clone(),
             mounts: self.mounts(service, volumes)?,
+            files: self.files(service)?,
             ports: self.ports(service)?,
             networks: self.attachments(service),
             gates: self.gates(service),
@@ -51,44 +61,77 @@ impl Planner<'_> {
         Ok(node)
     }
 
-    /// The variables of the container: its files in their order, over them what `environment` says. A name without a value
-    /// takes the project's variable of that name, if there is one.
-    fn environment(&self, service: &Service) -> Result<BTreeMap<String, Option<SecretString>>> {
-        let mut environment = BTreeMap::new();
-        for file in &service.env_files {
-            match self.identity.stack.env_file(&file.path) {
-                Some(env) => {
-                    environment.extend(env.evaluate(&self.variables, Precedence::File)?.into_iter().map(some))
-                }
-                None if file.required => {
-                    let message = format!("{} was not there when the stack was loaded", file.path);
-                    return Err(self
-                        .identity
-                        .stack
-                        .problem(service.name.as_str(), "env_file", message)
-                        .into());
-                }
-                None => {}
-            }
-        }
-        for (name, value) in &service.environment {
-            match value.as_ref().or_else(|| self.variables.get(name)) {
-                Some(value) => drop(environment.insert(name.clone(), Some(value.clone()))),
-                None => drop(environment.entry(name.clone()).or_insert(None)),
-            }
-        }
-        Ok(environment.into_iter().map(|(name, value)| (name, value.map(SecretString::from))).collect())
-    }
-
     fn mounts(&self, service: &Service, volumes: &mut BTreeMap<String, VolumeNode>) -> Result<Vec<Mount>> {
         let mut mounts: Vec<Mount> = Vec::with_capacity(service.mounts.len());
-        for mount in &service.mounts {
+        let granted = self.granted_files(service)?;
+        for mount in service.mounts.iter().chain(&granted) {
             let source = self.mount_source(service, mount, volumes)?;
             if mounts.iter().any(|other| other.target == mount.target) {
                 let message = format!("{} is mounted twice", mount.target);
                 return Err(self.identity.stack.problem(service.name.as_str(), "volumes", message).into());
             }
-            mounts.push(Mount { source, target: mount.target.clone(), read_only: mount.read_only });
+            mounts.push(Mount {
+                source,
+                target: mount.target.clone(),
+                read_only: mount.read_only,
+                nocopy: mount.nocopy,
+            });
+        }
+        Ok(mounts)
+    }
+
+    /// The configs and secrets that are no files of the stack: they are written into the container.
+    fn files(&self, service: &Service) -> Result<Vec<GivenFile>> {
+        let mut files = Vec::new();
+        for (sort, grant) in &service.grants {
+            let problem =
+                |message: String| self.identity.stack.problem(service.name.as_str(), sort.key(), message);
+            let content = match self.declared(*sort, grant)? {
+                Declared::File(_) => continue,
+                Declared::Content(text) => text.clone(),
+                Declared::Variable(name) => self.variables.get(name).cloned().ok_or_else(|| {
+                    problem(format!("{} takes the variable {name}, which is not set", grant.source))
+                })?,
+            };
+            let hidden =
+                |mount: &&ServiceMount| std::path::Path::new(&grant.target).starts_with(&mount.target);
+            if let Some(mount) = service.mounts.iter().find(hidden) {
+                let message = format!(
+                    "{} would be hidden by the mount on {}: keep it in a file",
+                    grant.source, mount.target
+                );
+                return Err(problem(message).into());
+            }
+            if service.extras.read_only {
+                // The engine writes into no container whose root file system is read-only.
+                let message =
+                    format!("{} cannot be written where read_only is set: keep it in a file", grant.source);
+                return Err(problem(message).into());
+            }
+            files.push(GivenFile {
+                target: grant.target.clone(),
+                content: content.into(),
+                uid: grant.uid.unwrap_or(0),
+                gid: grant.gid.unwrap_or(0),
+                mode: grant.mode.unwrap_or(0o444),
+            });
+        }
+        Ok(files)
+    }
+
+    fn declared(&self, sort: Sort, grant: &Grant) -> Result<&Declared> {
+        let declared = self.compose.files.get(&(sort, grant.source.clone()));
+        declared.ok_or_else(|| Error::internal(format!("plan {} that are not declared", sort.key())))
+    }
+
+    /// The configs and secrets that are files of the stack: they are mounted.
+    fn granted_files(&self, service: &Service) -> Result<Vec<ServiceMount>> {
+        let mut mounts = Vec::new();
+        for (sort, grant) in &service.grants {
+            if let Declared::File(path) = self.declared(*sort, grant)? {
+                let (source, target) = (Source::Path(path.clone()), grant.target.clone());
+                mounts.push(ServiceMount { source, target, read_only: true, nocopy: false });
+            }
         }
         Ok(mounts)
     }
@@ -100,7 +143,7 @@ impl Planner<'_> {
         volumes: &mut BTreeMap<String, VolumeNode>,
     ) -> Result<MountSource> {
         let volume = match &mount.source {
-            Source::Tmpfs => return Ok(MountSource::Tmpfs),
+            Source::Tmpfs(options) => return Ok(MountSource::Tmpfs(options.clone())),
             Source::Named(name) => name.clone(),
             Source::Anonymous => self.identity.nameless_volume(&service.name, &mount.target),
             Source::Path(path) => match place(path) {
@@ -128,7 +171,8 @@ impl Planner<'_> {
         };
         let name = self.identity.shared(&volume);
         let config_hash = self.identity.runtime.hash_key.hash(name.as_bytes());
-        let labels = self.identity.labels_of_shared(labels::compose::VOLUME, &volume, &config_hash);
+        let own = self.compose.volumes.get(&volume).cloned().unwrap_or_default();
+        let labels = self.identity.labels_of_shared(labels::compose::VOLUME, &volume, &config_hash, own);
         volumes.entry(volume).or_insert(VolumeNode { name: name.clone(), labels, data: true });
         Ok(MountSource::Volume(name))
     }
@@ -226,10 +270,6 @@ impl Planner<'_> {
         let share = whole.saturating_sub(bounded) / unbounded.max(1);
         Some(service.memory_bytes.unwrap_or(share))
     }
-}
-
-fn some((name, value): (String, String)) -> (String, Option<String>) {
-    (name, Some(value))
 }
 
 fn least(one: Option<f64>, other: Option<f64>) -> Option<f64> {

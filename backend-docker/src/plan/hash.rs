@@ -28,6 +28,11 @@ pub(super) fn told(node: &ContainerNode, labels: &BTreeMap<String, String>) -> V
             [name.as_str()].into_iter().chain(value.as_ref().map(|v| v.expose_secret())).collect()
         })
         .collect();
+    let files: Vec<_> = node
+        .files
+        .iter()
+        .map(|file| json!([file.target, file.content.expose_secret(), file.uid, file.gid, file.mode]))
+        .collect();
     without_nulls(json!({
         "name": node.name,
         "image": node.image,
@@ -44,6 +49,7 @@ pub(super) fn told(node: &ContainerNode, labels: &BTreeMap<String, String>) -> V
         "stop_grace": node.stop_grace,
         "healthcheck": node.healthcheck,
         "mounts": node.mounts,
+        "files": (!files.is_empty()).then_some(files),
         "ports": node.ports,
         "networks": node.networks,
         "memory_bytes": node.memory_bytes,

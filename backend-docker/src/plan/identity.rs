@@ -35,14 +35,16 @@ impl Identity<'_> {
         format!("{service}-{}", &self.runtime.hash_key.hash(target.as_bytes())[..8])
     }
 
-    /// The labels of a network or volume, by `kind`, the label that Compose puts its name under.
+    /// The labels of a network or volume, over its `own`, by `kind`, the label that Compose puts its name under.
     pub(super) fn labels_of_shared(
         &self,
         kind: &str,
         name: &str,
         config_hash: &str,
+        own: BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
-        let mut labels = self.labels(config_hash);
+        let mut labels = own;
+        labels.extend(self.labels(config_hash));
         labels.insert(kind.to_owned(), name.to_owned());
         labels
     }
@@ -55,6 +57,8 @@ impl Identity<'_> {
         config_hash: &str,
     ) -> BTreeMap<String, String> {
         let folder = &self.surroundings.folder;
+        let config_files: Vec<_> =
+            self.stack.compose_files().map(|file| folder.join(file).display().to_string()).collect();
         let mut labels = own.clone();
         labels.extend(self.labels(config_hash));
         labels.extend(
@@ -65,7 +69,7 @@ impl Identity<'_> {
                 (labels::compose::ONE_OFF, "False".to_owned()),
                 (labels::compose::CONFIG_HASH, config_hash.to_owned()),
                 (labels::compose::WORKING_DIR, folder.display().to_string()),
-                (labels::compose::CONFIG_FILES, folder.join(self.stack.compose_file()).display().to_string()),
+                (labels::compose::CONFIG_FILES, config_files.join(",")),
             ]
             .map(|(label, value)| (label.to_owned(), value)),
         );

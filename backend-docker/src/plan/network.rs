@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use super::Planner;
 use crate::{
-    compose::Service,
+    compose::{Network, Service},
     graph::{Attachment, NetworkNode},
     labels,
 };
@@ -22,11 +22,14 @@ impl Planner<'_> {
         let networks = subnets.into_iter().filter(|(name, _)| used(name));
         Ok(networks
             .map(|(name, subnet)| {
-                let internal = self.compose.networks.get(name).is_some_and(|network| network.internal);
-                let settings =
+                let Network { internal, labels: own } =
+                    self.compose.networks.get(name).cloned().unwrap_or_default();
+                let mut settings =
                     format!("network\0{}\0{internal}", subnet.map(|net| net.to_string()).unwrap_or_default());
+                settings.extend(own.iter().map(|(name, value)| format!("\0{name}\0{value}")));
                 let config_hash = self.identity.runtime.hash_key.hash(settings.as_bytes());
-                let labels = self.identity.labels_of_shared(labels::compose::NETWORK, name, &config_hash);
+                let labels =
+                    self.identity.labels_of_shared(labels::compose::NETWORK, name, &config_hash, own);
                 NetworkNode { name: self.identity.shared(name), labels, config_hash, subnet, internal }
             })
             .collect())

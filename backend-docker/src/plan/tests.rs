@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     graph::MountSource,
-    stack::tests::{runtime, stack, webapp},
+    stack::tests::{load, load_allowing, runtime, stack, webapp},
 };
 
 fn surroundings() -> Surroundings {
@@ -175,7 +175,7 @@ fn what_lies_outside_the_folder_is_mounted_only_where_the_operator_allows_it() {
 
     let manifest = crate::stack::tests::manifest("");
     let folder = crate::stack::tests::folder(&[("compose.yaml", compose), ("freehold.toml", &manifest)]);
-    let stack = Stack::load(folder.path(), &["/var/run".into()]).unwrap();
+    let stack = load_allowing(folder.path(), "/var/run").unwrap();
     let graph = plan(&stack, &runtime(&stack), &surroundings()).unwrap();
     let mount = &graph.container("logs").unwrap().mounts[0];
     assert_eq!((&mount.source, mount.read_only), (&MountSource::Host("/var/run/docker.sock".into()), true));
@@ -268,7 +268,7 @@ fn an_environment_is_made_of_files_and_what_stands_over_them() {
         ("freehold.toml", &manifest),
         ("a.env", "A=$PASSWORD\nB=file\n"),
     ]);
-    let stack = Stack::load(folder.path(), &[]).unwrap();
+    let stack = load(folder.path()).unwrap();
     let graph = plan(&stack, &runtime(&stack), &surroundings()).unwrap();
     use freehold_core::ExposeSecret;
     let environment: Vec<_> = graph.containers[0]

@@ -13,17 +13,18 @@ use super::{Place, place};
 /// How deep folders may nest: a link to a folder above itself nests without end.
 const MAX_DEPTH: usize = 64;
 
-/// SHA-256 over files and folders of a stack, by their paths in its folder: kind, path, whether it runs, and content. Data
-/// folders and what is not there count for nothing.
+/// SHA-256 over a stack's manifest, wherever it came from, and its files and folders, by their paths in its folder: kind,
+/// path, whether it runs, and content. Data folders and what is not there count for nothing.
 ///
 /// # Errors
 /// `InvalidInput` for a link that leads out of the folder and for what cannot be read.
-pub(super) fn of(folder: &Path, files: &[PathBuf], data: &[String]) -> Result<String> {
+pub(super) fn of(folder: &Path, manifest: &str, files: &[PathBuf], data: &[String]) -> Result<String> {
     let data = data.iter().filter_map(|path| match place(path) {
         Place::Inside(path) => Some(path),
         Place::Outside(_) => None,
     });
     let mut walk = Walk { folder, data: data.collect(), hash: Sha256::new() };
+    walk.content(b"manifest", Path::new(""), manifest.as_bytes());
     for file in files {
         walk.add(file, 0).map_err(|error| {
             Error::new(Kind::InvalidInput, format!("read {} of the stack", file.display())).because(error)
@@ -67,12 +68,16 @@ impl Walk<'_> {
                 self.add(&path.join(name), depth + 1)?;
             }
         } else if about.is_file() {
-            self.field(if runs(&about) { b"program" } else { b"file" }, path);
-            let content = fs::read(&real)?;
-            self.hash.update((content.len() as u64).to_be_bytes());
-            self.hash.update(&content);
+            let kind: &[u8] = if runs(&about) { b"program" } else { b"file" };
+            self.content(kind, path, &fs::read(&real)?);
         }
         Ok(())
+    }
+
+    fn content(&mut self, kind: &[u8], path: &Path, content: &[u8]) {
+        self.field(kind, path);
+        self.hash.update((content.len() as u64).to_be_bytes());
+        self.hash.update(content);
     }
 
     /// Text ends with a zero byte, which no path holds, so that no two lists of fields are the same bytes.

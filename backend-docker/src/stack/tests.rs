@@ -25,11 +25,29 @@ pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
+/// The stack in a folder.
+pub(crate) fn load(folder: impl AsRef<Path>) -> Result<Stack> {
+    Stack::load(folder.as_ref(), &StackSource::new(folder.as_ref()))
+}
+
+/// The folder of a stack that has no manifest, may mount anything, and was never planned.
+pub(crate) fn bare(folder: &Path) -> Result<Stack> {
+    let manifest_text = String::from("name = \"bare\"");
+    let manifest = Manifest::parse(&manifest_text)?;
+    Stack::parse(folder, &StackSource::new(folder), manifest_text, manifest)
+}
+
+/// The same, which may mount what is below a path of the machine.
+pub(crate) fn load_allowing(folder: &Path, path: &str) -> Result<Stack> {
+    let source = StackSource { allowed_mounts: vec![path.into()], ..StackSource::new(folder) };
+    Stack::load(folder, &source)
+}
+
 /// A stack of this Compose file, this manifest (lines behind the usual ones) and this `.env`.
 pub(crate) fn stack(compose: &str, manifest_lines: &str, env: &str) -> Result<Stack> {
     let manifest = manifest(manifest_lines);
     let folder = folder(&[("compose.yaml", compose), ("freehold.toml", &manifest), (".env", env)]);
-    Stack::load(folder.path(), &[])
+    load(folder.path())
 }
 
 /// A project of a stack, its secrets all `hunter2`.
@@ -42,7 +60,7 @@ pub(crate) fn runtime(stack: &Stack) -> Runtime {
 }
 
 pub(crate) fn webapp() -> Stack {
-    Stack::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stacks/webapp"), &[]).unwrap()
+    load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stacks/webapp")).unwrap()
 }
 
 fn wrong(compose: &str, manifest_lines: &str, env: &str) -> String {
@@ -81,7 +99,7 @@ fn the_digest_follows_content_and_nothing_else() {
             ("sql/1.sql", sql),
             ("data/PG_VERSION", data),
         ];
-        Stack::load(folder(&files).path(), &[]).unwrap().spec().digest.clone()
+        load(folder(&files).path()).unwrap().spec().digest.clone()
     };
     assert_eq!(files("select 1", "15"), files("select 1", "17"));
     assert_ne!(files("select 1", "15"), files("select 2", "15"));
@@ -131,14 +149,12 @@ fn a_variable_that_a_secret_sets_or_nobody_reads_is_refused() {
 #[test]
 fn whatever_is_wrong_with_the_folder_is_said_at_load() {
     let nothing = TempDir::new().unwrap();
-    let error = Stack::load(nothing.path(), &[]).unwrap_err().to_string();
+    let error = load(nothing.path()).unwrap_err().to_string();
     assert!(error.starts_with("freehold.toml: there is no such file"), "{error}");
-    assert!(
-        Stack::load(Path::new("/nowhere/at/all"), &[]).unwrap_err().to_string().starts_with("read /nowhere")
-    );
+    assert!(load("/nowhere/at/all").unwrap_err().to_string().starts_with("read /nowhere"));
     let no_file = folder(&[("freehold.toml", &manifest(""))]);
-    let error = Stack::load(no_file.path(), &[]).unwrap_err().to_string();
-    assert!(error.contains("it is called compose.yaml, compose.yml, docker-compose.yaml"), "{error}");
+    let error = load(no_file.path()).unwrap_err().to_string();
+    assert!(error.contains("it is called compose.yaml, compose.yml, docker-compose.yml"), "{error}");
 
     for (compose, manifest, env, message) in [
         (DB, "[services.web]\n", "", "freehold.toml: services.web: compose.yaml has no such service"),
@@ -160,7 +176,9 @@ fn whatever_is_wrong_with_the_folder_is_said_at_load() {
             "",
             "freehold.toml: data[0]: no service mounts ./data",
         ),
-        (DB, "", "COMPOSE_FILE=a.yml:b.yml", ".env: COMPOSE_FILE: \"a.yml:b.yml\" names several files"),
+        (DB, "", "COMPOSE_FILE=compose.yaml:b.yml", "b.yml: there is no such file"),
+        (DB, "", "COMPOSE_FILE=../b.yml", ".env: COMPOSE_FILE: \"../b.yml\" lies outside"),
+        (DB, "", "COMPOSE_FILE=a/b.yml", ".env: COMPOSE_FILE: \"a/b.yml\" comes first and lies deeper"),
         (DB, "", "COMPOSE_FILE=other.yml", "other.yml: there is no such file"),
         (DB, "", "A='x", ".env:1: a value without its closing '"),
         (
@@ -195,7 +213,7 @@ fn a_link_out_of_the_folder_is_refused() {
     ]);
     fs::create_dir(folder.path().join("conf")).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", folder.path().join("conf/name")).unwrap();
-    let error = Stack::load(folder.path(), &[]).unwrap_err().chain();
+    let error = load(folder.path()).unwrap_err().chain();
     assert!(
         error.contains("read conf of the stack") && error.contains("conf/name is a link that leads out"),
         "{error}"

@@ -10,6 +10,7 @@ use freehold_core::{
 
 use super::{Stack, nobody};
 use crate::compose::{
+    Service,
     dotenv::Precedence,
     interpolate::variables_of,
     yaml::{Entry, Node, Value},
@@ -48,6 +49,39 @@ impl Stack {
         let mut variables = self.env.evaluate(&given, Precedence::Outside)?;
         variables.extend(given);
         Ok(variables)
+    }
+
+    /// The variables of a service's container: its files in their order, over them what `environment` says. A name without
+    /// a value takes the project's variable of that name, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a file that is not there, or whose values are no templates.
+    pub(crate) fn environment(
+        &self,
+        service: &Service,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Option<String>>> {
+        let mut environment = BTreeMap::new();
+        for file in &service.env_files {
+            match self.env_file(&file.path) {
+                Some(env) => {
+                    let values = env.evaluate(variables, Precedence::File)?;
+                    environment.extend(values.into_iter().map(|(name, value)| (name, Some(value))));
+                }
+                None if file.required => {
+                    let message = format!("{} was not there when the stack was loaded", file.path);
+                    return Err(self.problem(service.name.as_str(), "env_file", message).into());
+                }
+                None => {}
+            }
+        }
+        for (name, value) in &service.environment {
+            match value.as_ref().or_else(|| variables.get(name)) {
+                Some(value) => drop(environment.insert(name.clone(), Some(value.clone()))),
+                None => drop(environment.entry(name.clone()).or_insert(None)),
+            }
+        }
+        Ok(environment)
     }
 
     /// The variables of a project that is never made, for the first look at the Compose file. Ports are not known yet.
@@ -97,7 +131,7 @@ impl Stack {
     fn known_variables(&self) -> BTreeSet<&str> {
         let mut known: BTreeSet<&str> = self.env.names().collect();
         known.extend(self.manifest.urls.iter().map(|url| url.variable.as_str()));
-        read_in(&self.tree, false, &mut known);
+        self.trees.iter().for_each(|tree| read_in(tree, false, &mut known));
         known
     }
 }

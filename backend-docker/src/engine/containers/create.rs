@@ -4,8 +4,9 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use bollard::{
     models::{
-        ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount as EngineMount, MountType,
-        NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+        ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
+        Mount as EngineMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
+        RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::CreateContainerOptionsBuilder,
 };
@@ -89,6 +90,9 @@ fn body(node: &ContainerNode, folder: &Path) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(node.image.clone()),
         hostname: node.hostname.clone(),
+        domainname: node.extras.domainname.clone(),
+        tty: node.extras.tty.then_some(true),
+        open_stdin: node.extras.stdin_open.then_some(true),
         user: node.user.clone(),
         env: Some(environment.collect()),
         entrypoint: node.entrypoint.clone(),
@@ -122,7 +126,8 @@ fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
         ),
         port_bindings: Some(bindings),
         restart_policy: Some(restart(node.restart)),
-        mounts: Some(node.mounts.iter().map(|mount| engine_mount(mount, folder)).collect()),
+        mounts: Some(node.mounts.iter().filter_map(|mount| engine_mount(mount, folder)).collect()),
+        tmpfs: tmpfs(&node.mounts),
         init: node.init,
         memory: node.memory_bytes.map(saturating),
         nano_cpus: node.cpus.map(nano_cpus),
@@ -132,6 +137,22 @@ fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
         security_opt: list(&extras.security_opt),
         readonly_rootfs: extras.read_only.then_some(true),
         shm_size: extras.shm_size.map(saturating),
+        group_add: list(&extras.group_add),
+        dns: list(&extras.dns),
+        dns_search: list(&extras.dns_search),
+        dns_options: list(&extras.dns_options),
+        sysctls: (!extras.sysctls.is_empty()).then(|| extras.sysctls.clone().into_iter().collect()),
+        log_config: extras.logging.as_ref().map(|logging| HostConfigLogConfig {
+            typ: logging.driver.clone(),
+            config: Some(logging.options.clone().into_iter().collect()),
+        }),
+        pids_limit: extras.pids_limit,
+        memory_reservation: extras.memory_reservation.map(saturating),
+        memory_swap: extras.memory_swap,
+        memory_swappiness: extras.memory_swappiness,
+        oom_score_adj: extras.oom_score_adj,
+        cpu_shares: extras.cpu_shares,
+        cpuset_cpus: extras.cpuset.clone(),
         ulimits: (!extras.ulimits.is_empty()).then(|| {
             let limit = |(name, soft, hard): &(String, i64, i64)| ResourcesUlimits {
                 name: Some(name.clone()),
@@ -144,20 +165,41 @@ fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
     }
 }
 
-fn engine_mount(mount: &Mount, folder: &Path) -> EngineMount {
+fn engine_mount(mount: &Mount, folder: &Path) -> Option<EngineMount> {
     let (typ, source) = match &mount.source {
-        MountSource::Folder(path) => (MountType::BIND, Some(folder.join(path).display().to_string())),
-        MountSource::Host(path) => (MountType::BIND, Some(path.display().to_string())),
-        MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone())),
-        MountSource::Tmpfs => (MountType::TMPFS, None),
+        MountSource::Folder(path) => (MountType::BIND, folder.join(path).display().to_string()),
+        MountSource::Host(path) => (MountType::BIND, path.display().to_string()),
+        MountSource::Volume(name) => (MountType::VOLUME, name.clone()),
+        MountSource::Tmpfs(_) => return None,
     };
-    EngineMount {
+    Some(EngineMount {
         typ: Some(typ),
-        source,
+        source: Some(source),
         target: Some(mount.target.clone()),
         read_only: Some(mount.read_only),
+        volume_options: mount
+            .nocopy
+            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
         ..EngineMount::default()
-    }
+    })
+}
+
+/// The mounts in memory, which the engine takes with their options as text.
+fn tmpfs(mounts: &[Mount]) -> Option<HashMap<String, String>> {
+    let mounts: HashMap<_, _> = mounts
+        .iter()
+        .filter_map(|mount| match &mount.source {
+            MountSource::Tmpfs(options) => {
+                let mut options = options.clone();
+                if mount.read_only && !options.iter().any(|option| option == "ro") {
+                    options.push("ro".into());
+                }
+                Some((mount.target.clone(), options.join(",")))
+            }
+            MountSource::Folder(_) | MountSource::Host(_) | MountSource::Volume(_) => None,
+        })
+        .collect();
+    (!mounts.is_empty()).then_some(mounts)
 }
 
 fn healthcheck(check: &HealthCheck) -> HealthConfig {
