@@ -1,7 +1,5 @@
 //! Looking things up: pages of projects and operations, and how much there is of everything.
 
-use std::str::FromStr;
-
 use time::OffsetDateTime;
 
 use super::{
@@ -18,7 +16,7 @@ use crate::{
 
 impl State {
     pub(super) fn projects(&self, filter: &ProjectFilter, page: &PageRequest) -> Result<Page<Project>> {
-        let after = cursor::<i64>(page)?.unwrap_or(0);
+        let after = cursor(page)?.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
         let rows = self
             .ids
             .range(after.saturating_add(1)..)
@@ -30,7 +28,7 @@ impl State {
     }
 
     pub(super) fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>> {
-        let before = cursor::<Number>(page)?.unwrap_or(Number::MAX);
+        let before = cursor(page)?.unwrap_or(Number::MAX);
         let numbers: Box<dyn Iterator<Item = &Number>> = match &filter.project {
             None => Box::new(self.numbers.range(..before).map(|(number, _)| number).rev()),
             Some(project) => {
@@ -64,7 +62,7 @@ impl State {
     }
 }
 
-fn cursor<T: FromStr>(page: &PageRequest) -> Result<Option<T>> {
+fn cursor(page: &PageRequest) -> Result<Option<u64>> {
     page.after
         .as_deref()
         .map(|text| {
