@@ -3,6 +3,8 @@
 //! Numbers are given apart from writing, and only to what is committed: so they are dense, and a transaction that stays
 //! open holds nobody up. Its own events are numbered once it ends.
 
+use std::time::Duration;
+
 use freehold_core::{
     Detail, Error, Event, EventPage, PageRequest,
     store::{Retention, Wake},
@@ -76,7 +78,8 @@ async fn number_batch(connection: &mut PgConnection) -> Result<(i64, i64)> {
 
 /// Events after a number, in order.
 pub(crate) async fn events(pool: &PgPool, after: u64, limit: u32) -> Result<EventPage> {
-    let from: i64 = number("a sequence number", after)?;
+    // Whoever asks for more than there can be finds nothing.
+    let from = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = sqlx::query_as::<_, EventRow>(READ)
         .bind(from)
         .bind(i64::from(limit.clamp(1, PageRequest::MAX)))
@@ -98,18 +101,20 @@ pub(crate) async fn events(pool: &PgPool, after: u64, limit: u32) -> Result<Even
     Ok(EventPage { events, next })
 }
 
+/// What is kept for longer than this is kept for ever: no timestamp reaches so far back.
+const FOR_EVER: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+
 /// Forgets what is older than it has to be kept: of events, only a beginning, so that no number is missing.
 pub(crate) async fn expire(pool: &PgPool, retention: &Retention) -> Result<()> {
-    sqlx::query(FORGET_EVENTS)
-        .bind(interval(retention.events)?)
-        .execute(pool)
-        .await
-        .during("forget old events")?;
-    sqlx::query(FORGET_KEYS)
-        .bind(interval(retention.idempotency_keys)?)
-        .execute(pool)
-        .await
-        .during("forget old idempotency keys")?;
+    let forget = [
+        (FORGET_EVENTS, retention.events, "forget old events"),
+        (FORGET_KEYS, retention.idempotency_keys, "forget old idempotency keys"),
+    ];
+    for (statement, kept, verb) in forget {
+        if kept < FOR_EVER {
+            sqlx::query(statement).bind(interval(kept)?).execute(pool).await.during(verb)?;
+        }
+    }
     sqlx::query(FORGET_SET_ASIDE).execute(pool).await.during("give back ports that were set aside")?;
     Ok(())
 }
