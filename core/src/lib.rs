@@ -40,6 +40,7 @@
 //! - [`clock`]: what time it is, so that tests may say it
 //! - [`connection`]: how a running project is reached
 //! - [`context`]: what travels with each call to a backend: cancellation, deadline, lease, progress
+//! - `contract`: what backends and stores promise, as tests that anybody can run (feature `contract`)
 //! - [`control_plane`]: commands in, durable operations, the lifecycle kept: where to begin
 //! - [`destroyer`]: the trait that removes projects
 //! - [`error`]: one error type: a kind by the caller's next move, a detail for programs, the chain for people
@@ -67,6 +68,8 @@ pub mod accounts;
 pub mod clock;
 pub mod connection;
 pub mod context;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod control_plane;
 pub mod destroyer;
 pub mod error;

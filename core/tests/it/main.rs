@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+#[cfg(feature = "contract")]
+mod contract;
 mod control_plane;
 mod faults;
 mod memory_backend;

@@ -1,28 +1,23 @@
-//! The store in memory keeps the promises of the trait, on paused time.
-
-mod claims;
-mod commits;
-mod events;
-mod leases;
-mod lists;
-mod pools;
-mod sealing;
+//! What is the memory store's own: the caller's clock, to the second, and how it chooses. What any store promises it proves
+//! in `contract::memory_store`.
 
 use std::{sync::Arc, time::Duration};
 
 use freehold_core::{
-    Annotations, Connection, Detail, OperationId, OperationKind, OperationState, Project, ProjectRef, Result,
-    Status, Store,
+    Annotations, Connection, Detail, OperationId, OperationKind, OperationState, Project, ProjectRef, Status,
+    Store,
     clock::TokioClock,
     memory::MemoryStore,
     operation::Lease,
     runtime::Limits,
     store::{
         Bounds, Change, Claim, Claimed, Committed, End, NewOperation, NewProject, PortPool, Preemption,
-        ProjectChange, ProjectUpdate, Settlement, StatusChange, SubnetPool, TargetClaim, Transition,
+        ProjectChange, ProjectUpdate, Retention, Settlement, StatusChange, SubnetPool, TargetClaim,
+        Transition, Wake,
     },
 };
 use time::macros::datetime;
+use tokio::{sync::broadcast::error::TryRecvError, time::advance};
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -33,8 +28,8 @@ fn new_store() -> MemoryStore {
     MemoryStore::on_clock(Arc::new(TokioClock::starting_at(datetime!(2026-11-23 00:00 UTC))))
 }
 
-fn operation(kind: OperationKind) -> NewOperation {
-    NewOperation {
+fn change(project: ProjectChange, kind: OperationKind) -> Change {
+    let operation = NewOperation {
         id: OperationId::from_uuid(Uuid::from_u128(rand::random())),
         kind,
         scope: vec![],
@@ -42,6 +37,15 @@ fn operation(kind: OperationKind) -> NewOperation {
         timeout: Duration::from_secs(600),
         delay: Duration::ZERO,
         planned_by: "0.1.0".into(),
+    };
+    Change {
+        project,
+        operation: Some(operation),
+        preemption: Preemption::Refuse,
+        cancel: None,
+        sealed: vec![],
+        idempotency: None,
+        facts: vec![],
     }
 }
 
@@ -67,88 +71,110 @@ pub(crate) fn new_project(name: &str) -> NewProject {
 }
 
 pub(crate) fn creation(project: NewProject) -> Change {
-    Change {
-        project: ProjectChange::Create(Box::new(project)),
-        operation: Some(operation(OperationKind::Create)),
-        preemption: Preemption::Refuse,
-        cancel: None,
-        sealed: vec![],
-        idempotency: None,
-        facts: vec![],
-    }
-}
-
-fn amendment(update: ProjectUpdate) -> Change {
-    Change {
-        project: ProjectChange::Update(Box::new(update)),
-        operation: None,
-        preemption: Preemption::Refuse,
-        cancel: None,
-        sealed: vec![],
-        idempotency: None,
-        facts: vec![],
-    }
-}
-
-/// A command that moves the project and records an operation.
-fn command(project: &Project, kind: OperationKind, to: Status) -> Change {
-    let status = Some(StatusChange { to, reason: None });
-    let preemption = if kind == OperationKind::Destroy { Preemption::Cancel } else { Preemption::Refuse };
-    Change {
-        operation: Some(operation(kind)),
-        preemption,
-        ..amendment(ProjectUpdate { status, ..ProjectUpdate::of(project) })
-    }
-}
-
-fn destruction(project: &Project) -> Change {
-    command(project, OperationKind::Destroy, Status::GoingDown)
+    change(ProjectChange::Create(Box::new(project)), OperationKind::Create)
 }
 
 async fn create(store: &MemoryStore, name: &str) -> Committed {
     store.commit(creation(new_project(name))).await.unwrap()
 }
 
-fn claim_of(max_operations: u32) -> Claim {
-    Claim {
-        owner: "worker".into(),
-        targets: vec![TargetClaim { name: "local".parse().unwrap(), max_operations }],
-        lease: LEASE,
-        margin: MARGIN,
-    }
-}
-
 async fn claim(store: &MemoryStore) -> Option<Claimed> {
-    store.claim(&claim_of(100)).await.unwrap()
+    let targets = vec![TargetClaim { name: "local".parse().unwrap(), max_operations: 100 }];
+    store.claim(&Claim { owner: "worker".into(), targets, lease: LEASE, margin: MARGIN }).await.unwrap()
 }
 
-fn end(lease: &Lease, end: End) -> Settlement {
-    Settlement { lease: lease.clone(), end, error: None, report: None, facts: vec![] }
-}
-
-fn success(lease: &Lease, to: Status) -> Settlement {
+async fn succeed(store: &MemoryStore, lease: Lease, to: Status) -> Project {
     let connection = Connection { database: None, pooler: None, api: None, secrets: vec![] };
     let connection = (to == Status::ActiveHealthy).then_some(connection);
     let transition = Some(Box::new(Transition { to, reason: None, connection }));
-    end(lease, End::Ended { state: OperationState::Succeeded, transition })
+    let end = End::Ended { state: OperationState::Succeeded, transition };
+    store.settle(Settlement { lease, end, error: None, report: None, facts: vec![] }).await.unwrap()
 }
 
-/// Carries the oldest operation that waits to its end.
-async fn finish(store: &MemoryStore, to: Status) -> Project {
-    let claimed = claim(store).await.unwrap();
-    store.settle(success(&claimed.lease, to)).await.unwrap()
+#[tokio::test(start_paused = true)]
+async fn an_operation_is_begun_in_the_second_in_which_it_is_due() {
+    let store = new_store();
+    let mut change = creation(new_project("demo"));
+    change.operation.as_mut().unwrap().delay = 5 * SECOND;
+    store.commit(change).await.unwrap();
+    advance(4 * SECOND).await;
+    assert!(claim(&store).await.is_none());
+    advance(SECOND).await;
+    assert!(claim(&store).await.is_some());
 }
 
-async fn active(store: &MemoryStore, name: &str) -> Project {
-    create(store, name).await;
-    finish(store, Status::ActiveHealthy).await
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_taken_over_a_second_after_its_margin_and_not_before() {
+    let store = new_store();
+    create(&store, "demo").await;
+    let first = claim(&store).await.unwrap();
+    assert_eq!(first.lease.expires_at, store.now().await.unwrap() + LEASE);
+    advance(LEASE).await;
+    store.renew(&first.lease, LEASE, &[]).await.unwrap();
+    advance(LEASE + MARGIN).await;
+    assert!(claim(&store).await.is_none());
+    advance(SECOND).await;
+    assert!(claim(&store).await.unwrap().takeover);
 }
 
-async fn destroy(store: &MemoryStore, project: &Project) -> Project {
-    store.commit(destruction(project)).await.unwrap();
-    finish(store, Status::Removed).await
+#[tokio::test(start_paused = true)]
+async fn events_are_forgotten_by_their_age() {
+    let store = new_store();
+    let retention = Retention { events: 60 * SECOND, idempotency_keys: Duration::MAX };
+    create(&store, "one").await;
+    advance(61 * SECOND).await;
+    create(&store, "two").await;
+    store.sequence().await.unwrap();
+    store.expire(&retention).await.unwrap();
+    let gone = store.events(1, 100).await.unwrap_err();
+    assert_eq!(gone.detail(), Some(&Detail::Gone { oldest: 3 }));
+    assert_eq!(store.events(2, 100).await.unwrap().next, 4);
 }
 
-fn detail<T>(result: Result<T>) -> Option<Detail> {
-    result.err().and_then(|error| error.detail().cloned())
+#[tokio::test(start_paused = true)]
+async fn a_block_that_was_set_aside_comes_back_when_its_time_is_over() {
+    let (store, pool, aside) = (new_store(), PortPool { first: 20_000, last: 20_005 }, 60 * SECOND);
+    store.commit(creation(NewProject { port_pool: pool, ..new_project("demo") })).await.unwrap();
+    let claimed = claim(&store).await.unwrap();
+    store.reallocate(&claimed.lease, 20_001, &pool, aside).await.unwrap();
+    advance(aside - SECOND).await;
+    store.reallocate(&claimed.lease, 20_003, &pool, aside).await.unwrap_err();
+    advance(SECOND).await;
+    let back = store.reallocate(&claimed.lease, 20_003, &pool, aside).await.unwrap();
+    assert_eq!(back.ports.unwrap().first, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_census_tells_how_long_the_oldest_waits() {
+    let store = new_store();
+    create(&store, "one").await;
+    advance(3 * SECOND).await;
+    create(&store, "two").await;
+    assert_eq!(store.census().await.unwrap().oldest_waiting, Some(3 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_freed_is_used_again_last() {
+    let store = new_store();
+    let one = create(&store, "one").await.project;
+    let one_is_up = succeed(&store, claim(&store).await.unwrap().lease, Status::ActiveHealthy).await;
+    let status = Some(StatusChange { to: Status::GoingDown, reason: None });
+    let update = ProjectUpdate { status, ..ProjectUpdate::of(&one_is_up) };
+    let destroy = change(ProjectChange::Update(Box::new(update)), OperationKind::Destroy);
+    store.commit(destroy).await.unwrap();
+    succeed(&store, claim(&store).await.unwrap().lease, Status::Removed).await;
+    let two = create(&store, "two").await.project;
+    assert_ne!((two.ports, two.subnet), (one.ports, one.subnet));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_woken_where_nothing_has_changed() {
+    let store = new_store();
+    let mut wakes = store.subscribe();
+    create(&store, "demo").await;
+    assert_eq!((wakes.try_recv(), wakes.try_recv()), (Ok(Wake::Written), Ok(Wake::Operations)));
+    store.sequence().await.unwrap();
+    assert_eq!(wakes.try_recv(), Ok(Wake::Events));
+    store.sequence().await.unwrap();
+    assert_eq!(wakes.try_recv(), Err(TryRecvError::Empty));
 }

@@ -2,9 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
-mod allocation;
-mod claims;
-mod commits;
+mod contract;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod events;
@@ -12,8 +10,5 @@ mod fixture;
 mod leases;
 mod migrations;
 mod outages;
-mod pages;
 mod schema;
-mod sealing;
-mod settings;
 mod tls;

@@ -1,0 +1,130 @@
+//! Work is given out once, in turn, and within the targets' bounds.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Stage,
+    changes::{
+        HOUR, active, at_once, claim, claim_by, create, creation, look_up, new_project, operation, pause,
+        recorded, success, try_claim, until_after,
+    },
+};
+use crate::{
+    contract::failure::Verified,
+    lifecycle::Status,
+    operation::{OperationKind, OperationState},
+    store::{Change, NewProject},
+};
+
+pub(super) async fn the_oldest_operation_comes_first_and_only_of_targets_that_are_served(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    let elsewhere = NewProject { target: "other".parse()?, ..new_project("elsewhere")? };
+    store.commit(creation(elsewhere)).await?;
+    let (mut waiting, mut given) = (Vec::new(), Vec::new());
+    for name in ["one", "two", "three"] {
+        waiting.push(recorded(create(&*store, name).await?)?.1.id);
+    }
+    while let Some(claimed) = try_claim(&*store).await? {
+        given.push(claimed.operation.id);
+    }
+    ensure_eq!(given, waiting, "what is given out");
+    Ok(())
+}
+
+pub(super) async fn every_operation_is_given_to_exactly_one_of_many_workers(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    for n in 0..20 {
+        create(&*store, &format!("p{n}")).await?;
+    }
+    let workers = (0..30).map(|n| {
+        let store = store.clone();
+        async move { store.claim(&claim_by(&format!("w{n}"), 1000)?).await }
+    });
+    let mut claimed = Vec::new();
+    for answer in at_once(workers).await? {
+        claimed.extend(answer?);
+    }
+    // A worker that met others at every turn may go home with nothing; it would ask again.
+    while let Some(more) = try_claim(&*store).await? {
+        claimed.push(more);
+    }
+    let operations: BTreeSet<_> = claimed.iter().map(|claimed| claimed.operation.id).collect();
+    ensure_eq!((claimed.len(), operations.len()), (20, 20), "claims, and operations claimed");
+    Ok(())
+}
+
+pub(super) async fn who_waits_knows_how_many_are_before_it(Stage { store, .. }: Stage) -> Verified {
+    let mut waiting = Vec::new();
+    for name in ["one", "two", "three"] {
+        waiting.push(recorded(create(&*store, name).await?)?.1.id);
+    }
+    claim(&*store).await?;
+    let mut positions = Vec::new();
+    for id in waiting {
+        positions.push(look_up(&*store, id).await?.position);
+    }
+    ensure_eq!(positions, [None, Some(0), Some(1)], "the positions");
+    Ok(())
+}
+
+pub(super) async fn a_target_never_runs_more_operations_than_its_bound(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    for n in 0..10 {
+        create(&*store, &format!("p{n}")).await?;
+    }
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        let workers = (0..8).map(|n| {
+            let store = store.clone();
+            async move { store.claim(&claim_by(&format!("w{n}"), 3)?).await }
+        });
+        for answer in at_once(workers).await? {
+            claimed.extend(answer?);
+        }
+        ensure!(claimed.len() <= 3, "{} operations run at once, and 3 may", claimed.len());
+    }
+    ensure_eq!(claimed.len(), 3, "how many run");
+    store.settle(success(&claimed[0].lease, Status::ActiveHealthy)).await?;
+    ensure!(store.claim(&claim_by("w", 3)?).await?.is_some(), "the room of one that ended stays empty");
+    Ok(())
+}
+
+pub(super) async fn an_operation_is_not_begun_before_it_is_due(Stage { store, .. }: Stage) -> Verified {
+    let delayed = |name: &str, delay| -> crate::Result<Change> {
+        let new = crate::store::NewOperation { delay, ..operation(OperationKind::Create) };
+        Ok(Change { operation: Some(new), ..creation(new_project(name)?) })
+    };
+    store.commit(delayed("later", HOUR)?).await?;
+    let soon = std::time::Duration::from_millis(20);
+    let (_, soon) = recorded(store.commit(delayed("soon", soon)?).await?)?;
+    if let Some(claimed) = try_claim(&*store).await? {
+        let (began, due) = (claimed.operation.started_at, claimed.operation.not_before);
+        ensure!(began >= Some(due), "it was begun at {began:?}, and is due at {due}");
+    } else {
+        until_after(&*store, soon.not_before).await?;
+        ensure_eq!(claim(&*store).await?.operation.id, soon.id, "what is due");
+    }
+    ensure!(try_claim(&*store).await?.is_none(), "an operation was begun an hour before it is due");
+    Ok(())
+}
+
+pub(super) async fn a_claim_carries_what_the_work_needs_counts_an_attempt_and_raises_the_epoch(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    let project = active(&*store, "demo").await?;
+    let (project, _) = recorded(store.commit(pause(&project)).await?)?;
+    let before = store.now().await?;
+    let claimed = claim(&*store).await?;
+    ensure_eq!(claimed.project, project, "the project");
+    ensure_eq!(claimed.sealed.len(), 1, "the secrets");
+    ensure_eq!((claimed.lease.epoch, claimed.operation.attempt), (2, 1), "epoch and attempt");
+    ensure_eq!(claimed.operation.state, OperationState::Running, "the state");
+    ensure_eq!(claimed.operation.lease.as_ref(), Some(&claimed.lease), "the operation's lease");
+    ensure!(claimed.operation.started_at >= Some(before), "nobody knows when it was begun");
+    ensure!(claimed.lease.expires_at >= before + super::changes::LEASE, "the lease is too short");
+    ensure!(!claimed.takeover, "a first claim is said to be a takeover");
+    Ok(())
+}
