@@ -37,8 +37,8 @@
 //! ```
 //!
 //! `then` is one of `{ fail = KIND }`, `{ delay_ms = N }`, `"hang"`, `"panic"`, `"crash"` and `"twice"`: see [`Then`].
-//! Faults at the same point act in the order of the plan. One that ends the passing hides it from those that follow, so
-//! two equal faults of `nth = 1` act at the first and at the second passing.
+//! Faults at the same point act in the order of the plan. Once one of them ends the passing, those behind it have to wait
+//! for the next: two equal faults act at the first and at the second passing.
 //!
 //! Whether `chance` strikes follows from the seed, the fault's place in the plan and the number of the passing, and from
 //! nothing else: the same run meets the same faults.

@@ -2,6 +2,6 @@
 //!
 //! - `embed`: a control plane inside someone else's program.
 //! - `custom_backend`: a backend of the reader's own.
-//! - `contract_test`: testing one's own service against the mock target with a failure.
+//! - `contract_test`: testing one's own service against projects that fail; `http/contract_test.py` does so over HTTP.
 //!
 //! Run one with `cargo run -p freehold-examples --bin embed`.

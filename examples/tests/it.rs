@@ -4,7 +4,7 @@
 
 use std::{ffi::OsStr, process::Command};
 
-use freehold_tests::{passable_folder, postgresql};
+use freehold_tests::{freehold_program, passable_folder, postgresql, python, workspace};
 
 /// Runs an example and gives what it printed.
 fn printed(program: &str, arguments: &[&OsStr]) -> String {
@@ -25,9 +25,21 @@ fn custom_backend_keeps_data_through_a_pause() {
 fn contract_test_sees_success_failure_and_recovery() {
     let out = printed(env!("CARGO_BIN_EXE_contract_test"), &[]);
     assert!(
-        out.contains("Welcome, alice!") && out.contains("Sorry, bob") && out.contains("Welcome, carol!"),
+        ["Welcome, alice!", "Sorry, bob", "Welcome, carol!", "Welcome, dave!"]
+            .iter()
+            .all(|told| out.contains(told)),
         "{out}"
     );
+}
+
+#[test]
+fn the_contract_test_over_http_sees_a_failure_and_survives_a_lost_answer() {
+    if !python() {
+        return;
+    }
+    let test = workspace().join("examples/http/contract_test.py");
+    let out = printed("python3", &[test.as_os_str(), freehold_program().as_os_str()]);
+    assert!(out.contains("Sorry, bob") && out.contains("Welcome, carol!"), "{out}");
 }
 
 #[test]

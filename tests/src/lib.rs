@@ -8,6 +8,6 @@ mod psql;
 
 pub use census::{containers, docker_census, listens};
 pub use folder::passable_folder;
-pub use parts::{docker_engine, docker_host, freehold_program, postgresql, workspace};
+pub use parts::{docker_engine, docker_host, freehold_program, postgresql, python, workspace};
 pub use program::HostProcess;
 pub use psql::{Psql, connection_password};

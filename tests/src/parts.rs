@@ -55,6 +55,14 @@ pub fn postgresql() -> bool {
     found(found_one, "PostgreSQL's server programs are neither in /usr/lib/postgresql nor in PATH")
 }
 
+/// Whether there is a Python to run examples with.
+#[must_use]
+pub fn python() -> bool {
+    let version =
+        Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found(version.is_ok_and(|status| status.success()), "there is no python3 in PATH")
+}
+
 fn found(is_there: bool, otherwise: &str) -> bool {
     if !is_there {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{otherwise}, and CI skips nothing");

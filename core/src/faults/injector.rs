@@ -190,12 +190,11 @@ impl State {
         }
         let mut acting = Vec::new();
         for (index, planned) in self.planned.iter_mut().enumerate() {
-            if planned.strikes(seed, index, point, during) {
+            let is_over = acting.last().is_some_and(|then| !matches!(then, Then::Delay(_) | Then::Twice));
+            if planned.sees(seed, index, point, during) && !is_over {
+                planned.acted += 1;
                 self.acted += 1;
                 acting.push(planned.fault.then);
-                if !matches!(planned.fault.then, Then::Delay(_) | Then::Twice) {
-                    break;
-                }
             }
         }
         acting
@@ -207,7 +206,8 @@ impl Planned {
         Self { fault, seen: 0, acted: 0 }
     }
 
-    fn strikes(&mut self, seed: u64, index: usize, point: &str, during: Option<&str>) -> bool {
+    /// Counts a passing if it is one of this fault's point, and says whether the fault is due.
+    fn sees(&mut self, seed: u64, index: usize, point: &str, during: Option<&str>) -> bool {
         let Fault { at, nth, times, chance, then, .. } = &self.fault;
         let here = point::matches(at, point)
             && self.fault.during.as_deref().is_none_or(|call| during == Some(call))
@@ -218,11 +218,9 @@ impl Planned {
         }
         self.seen += 1;
         let most = times.unwrap_or(if chance.is_some() { u64::MAX } else { 1 });
-        let strikes = self.seen >= *nth
+        self.seen >= *nth
             && self.acted < most
-            && chance.is_none_or(|chance| draw(seed, index as u64, self.seen) < chance);
-        self.acted += u64::from(strikes);
-        strikes
+            && chance.is_none_or(|chance| draw(seed, index as u64, self.seen) < chance)
     }
 }
 

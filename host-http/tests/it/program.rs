@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt as _},
     path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
@@ -21,11 +21,15 @@ struct Ephemeral {
 
 impl Ephemeral {
     fn start() -> Self {
-        let mut child = freehold(&["serve", "--ephemeral", "--target", "mock"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::of(&mut freehold(&["serve", "--ephemeral", "--target", "mock"]))
+    }
+
+    fn of(serve: &mut Command) -> Self {
+        Self::logging(serve, Stdio::null())
+    }
+
+    fn logging(serve: &mut Command, log: Stdio) -> Self {
+        let mut child = serve.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -257,4 +261,50 @@ fn a_target_that_is_configured_wrong_is_told_before_a_store_is_made() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("target local") && said.contains("hoks"), "{said}");
     assert!(!state.join("postgres").exists(), "a store was made");
+}
+
+#[test]
+fn a_host_goes_wrong_by_plan_and_says_so_at_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, said) = (folder.path().join("faults.toml"), folder.path().join("said"));
+    std::fs::write(
+        &plan,
+        "[[fault]]\nat = \"step start service db\"\nthen = { fail = \"internal\" }\n\
+         [[fault]]\nat = \"call destroy after\"\nnth = 2\nthen = \"crash\"\n",
+    )
+    .unwrap();
+    let mut serve = freehold(&["serve", "--ephemeral", "--target", "mock", "--faults"]);
+    let mut host = Ephemeral::logging(serve.arg(&plan), std::fs::File::create(&said).unwrap().into());
+    let created = host.run(&["create", "demo"]);
+    assert_eq!(created.status.code(), Some(1));
+    assert!(text(&created.stderr).contains("start service"), "{}", text(&created.stderr));
+    let said = std::fs::read_to_string(&said).unwrap();
+    assert_eq!(said.matches("FAULTS ARE IN FORCE").count(), 2, "{said}");
+
+    // What was made was destroyed with the failure; this is the second time.
+    let _ = host.run(&["destroy", "demo", "--yes"]);
+    assert_eq!(host.child.wait().unwrap().signal(), Some(6), "it aborts");
+}
+
+#[test]
+fn a_plan_that_cannot_act_is_refused_by_its_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("faults.toml");
+    std::fs::write(&plan, "[[fault]]\nat = \"store comit after\"\nthen = \"crash\"\n").unwrap();
+    let mut serve = freehold(&["serve", "--ephemeral", "--target", "mock", "--faults"]);
+    let output = serve.arg(&plan).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("fault[0].at: no method of a store is named comit"));
+}
+
+#[test]
+fn the_switches_of_the_platform_api_let_provisioning_and_destruction_fail() {
+    let mut serve = freehold(&["serve", "--ephemeral", "--target", "mock"]);
+    serve.envs([("FAIL_DESTRUCTION", "true"), ("DESTRUCTION_DELAY_MS", "1")]);
+    let host = Ephemeral::of(&mut serve);
+    assert!(host.run(&["create", "demo"]).status.success());
+    let destroyed = host.run(&["destroy", "demo", "--yes"]);
+    assert_eq!(destroyed.status.code(), Some(1), "{}", text(&destroyed.stderr));
+    let shown: Value = serde_json::from_slice(&host.run(&["show", "demo", "--json"]).stdout).unwrap();
+    assert_eq!(shown["status"], "DESTROY_FAILED");
 }

@@ -99,6 +99,9 @@ pub(crate) struct ServeArguments {
     /// Make a new token; the old one is worth nothing from then on
     #[arg(long, conflicts_with = "ephemeral")]
     pub(crate) new_token: bool,
+    /// Go wrong on purpose, by this fault plan: for tests of services and of Freehold itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use freehold_core::{
     control_plane::{Settings, TargetSettings},
 };
 use freehold_host::wire::Secret;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cli::{HostArguments, TargetKind},
@@ -148,7 +148,7 @@ impl Config {
     /// Naming the file and the key, or the flag, that is wrong.
     pub(crate) fn load(arguments: &HostArguments) -> Result<Self> {
         let path = arguments.config.clone().or_else(state::default_config);
-        let file = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let file = path.as_deref().map(parse::<ConfigFile>).transpose()?.unwrap_or_default();
         let state = match arguments.state.clone().or(file.state) {
             Some(folder) => std::path::absolute(&folder)
                 .map_err(|error| Failure::usage(format!("state: {}: {error}", folder.display())))?,
@@ -224,16 +224,18 @@ impl Config {
     }
 }
 
-impl ConfigFile {
-    fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| {
-            // The parser's own display shows the whole line, which may hold a password.
-            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
-        })
-    }
+/// Reads a file of TOML.
+///
+/// # Errors
+/// Naming file, line and field.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        // The parser's own display shows the whole line, which may hold a password.
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
+    })
 }
 
 /// Targets named after their kinds.

@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: HostArguments) -> Result<()> {
     let shutdown = signals::shutdown()?;
     println!("Starting the host; everything is kept in {}.", config.state.display());
     let host = tokio::select! {
-        host = Host::start(&config, false) => host?,
+        host = Host::start(&config, false, None) => host?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let outcome = with_host(&host, &config, &shutdown).await;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use freehold_core::control_plane::{ControlPlane, ControlPlaneBuilder};
+use freehold_core::{
+    control_plane::{ControlPlane, ControlPlaneBuilder},
+    faults::Injector,
+};
 use freehold_host::{Api, Auth, server};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -42,13 +45,20 @@ impl Host {
     ///
     /// # Errors
     /// Whatever does not start, with the way out.
-    pub(crate) async fn start(config: &Config, new_token: bool) -> Result<Self> {
+    pub(crate) async fn start(
+        config: &Config,
+        new_token: bool,
+        faults: Option<Arc<Injector>>,
+    ) -> Result<Self> {
         state::make(&config.state)?;
         let lock = lock(&config.state)?;
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|error| Failure::internal(format!("listen: {error}")))?;
         let url = format!("http://{address}");
-        let builder = targets::add(ControlPlane::builder(), config).await?;
+        let mut builder = targets::add(ControlPlane::builder(), config).await?;
+        if let Some(faults) = faults {
+            builder = builder.faults(faults);
+        }
         let store = OpenStore::open(config).await.map_err(|failure| failure.during("open the store"))?;
         let (control, digest) = match Self::assemble(builder, config, &store, &url, new_token).await {
             Ok(parts) => parts,

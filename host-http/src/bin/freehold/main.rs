@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod env_file;
 mod exit;
+mod faults;
 mod host;
 mod keys;
 mod logging;

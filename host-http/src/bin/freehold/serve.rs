@@ -11,9 +11,10 @@ use freehold_core::{
 use freehold_host::{Auth, Token};
 
 use crate::{
-    cli::{HostArguments, ServeArguments, TargetKind},
+    cli::{ServeArguments, TargetKind},
     config::Config,
     exit::{Failure, Result},
+    faults,
     host::{self, Host, Serving},
     logging, signals,
 };
@@ -24,12 +25,13 @@ use crate::{
 /// Whatever does not start or end.
 pub(crate) async fn run(arguments: ServeArguments) -> Result<()> {
     if arguments.ephemeral {
-        return ephemeral(&arguments.host).await;
+        return ephemeral(&arguments).await;
     }
     let config = Config::load(&arguments.host)?;
     logging::start(&config.log)?;
+    let faults = faults::injector(arguments.faults.as_deref())?;
     let shutdown = signals::shutdown()?;
-    let host = Host::start(&config, arguments.new_token).await?;
+    let host = Host::start(&config, arguments.new_token, faults).await?;
     tracing::info!(url = host.url(), state = %host.state().display(), "listening");
     shutdown.cancelled().await;
     tracing::info!("ending: operations finish or are handed back, projects go on running");
@@ -37,17 +39,22 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<()> {
 }
 
 /// Runs a host that keeps everything in memory and forgets it, for contract tests in any language.
-async fn ephemeral(arguments: &HostArguments) -> Result<()> {
+async fn ephemeral(ServeArguments { host: arguments, faults, .. }: &ServeArguments) -> Result<()> {
     if arguments.targets != [TargetKind::Mock] {
         return Err(Failure::usage(
             "--ephemeral keeps nothing, so it serves no real target: add `--target mock`",
         ));
     }
     logging::start(arguments.log.as_deref().unwrap_or("warn"))?;
+    let faults = faults::injector(faults.as_deref())?;
     let shutdown = signals::shutdown()?;
     let listener = host::listen(arguments.listen.unwrap_or(([127, 0, 0, 1], 0).into())).await?;
     let address = listener.local_addr().map_err(|error| Failure::internal(format!("listen: {error}")))?;
-    let control = ControlPlane::builder()
+    let mut builder = ControlPlane::builder();
+    if let Some(faults) = faults {
+        builder = builder.faults(faults);
+    }
+    let control = builder
         .store(Arc::new(MemoryStore::default()))
         .sealer(Arc::new(Keyring::new(SealKey::random()?)))
         .target("mock".parse()?, Arc::new(MemoryBackend::new()?), TargetSettings::default())
