@@ -73,6 +73,10 @@ CREATE TABLE freehold.projects (
 CREATE UNIQUE INDEX projects_name ON freehold.projects (organization, folded_name)
     WHERE status NOT IN ('GOING_DOWN', 'DESTROY_FAILED', 'REMOVED');
 CREATE INDEX projects_target ON freehold.projects (target) WHERE status <> 'REMOVED';
+-- Lists go by the number, and never meet tombstones unless they are asked for.
+CREATE INDEX projects_live ON freehold.projects (id) WHERE status <> 'REMOVED';
+CREATE INDEX projects_organization ON freehold.projects (organization, id) WHERE status <> 'REMOVED';
+CREATE INDEX projects_status ON freehold.projects (status, id);
 
 -- Blocks of host ports: of a project, or set aside until a moment because a stranger holds one of them.
 CREATE TABLE freehold.port_blocks (

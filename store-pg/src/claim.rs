@@ -14,23 +14,30 @@ use crate::{
 };
 
 /// The oldest that may be worked on, whose project nobody is changing at this moment. Who is looked at by somebody else
-/// is skipped: nobody waits, so nobody waits in a circle.
+/// is skipped: nobody waits, so nobody waits in a circle. The queue of a target that is full is not even looked at.
 const CANDIDATE: &str = "\
     WITH served AS ( \
         SELECT name, most - (SELECT count(*) FROM freehold.operations r \
             WHERE r.target = name AND r.state = 'running') AS free \
         FROM unnest($1::text[], $2::bigint[]) AS t (name, most) \
     ) \
-    SELECT o.id, o.target, o.state = 'running' \
-    FROM freehold.operations o \
-    JOIN served s ON s.name = o.target \
-    JOIN freehold.projects p ON p.reference = o.project \
-    WHERE o.state IN ('running', 'waiting') AND ( \
-        (o.state = 'waiting' AND o.not_before <= statement_timestamp() AND s.free > 0 \
-            AND NOT EXISTS (SELECT FROM freehold.operations r \
-                WHERE r.project = o.project AND r.state = 'running')) \
-        OR (o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3)) \
-    ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED";
+    SELECT id, target, takeover FROM ( \
+        SELECT due.* FROM served s CROSS JOIN LATERAL ( \
+            SELECT o.id, o.target, o.number, false AS takeover \
+            FROM freehold.operations o JOIN freehold.projects p ON p.reference = o.project \
+            WHERE o.target = s.name AND o.state = 'waiting' AND o.not_before <= statement_timestamp() \
+                AND NOT EXISTS (SELECT FROM freehold.operations r \
+                    WHERE r.project = o.project AND r.state = 'running') \
+            ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED \
+        ) due WHERE s.free > 0 \
+        UNION ALL \
+        SELECT abandoned.* FROM ( \
+            SELECT o.id, o.target, o.number, true AS takeover \
+            FROM freehold.operations o JOIN freehold.projects p ON p.reference = o.project \
+            WHERE o.target = ANY ($1) AND o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3 \
+            ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED \
+        ) abandoned \
+    ) found ORDER BY number LIMIT 1";
 /// One claim of a target at a time, so that two of them never both take the last place.
 const LOCK_TARGET: &str = "SELECT pg_advisory_xact_lock(hashtextextended('freehold/claim/' || $1, 0))";
 /// Looked at once more now that everything is locked: the statement before may have seen a state of before the locks.

@@ -5,7 +5,7 @@ mod create;
 mod inflight;
 
 use freehold_core::{
-    Detail, Error, Fact, OperationId, OperationState, Project, ProjectRef,
+    Detail, Error, Fact, Operation, OperationId, Project, ProjectRef,
     store::{Change, Committed, IdempotencyKey, NewOperation, ProjectChange, Wake},
 };
 use sqlx::{Connection, PgConnection, PgPool};
@@ -14,18 +14,25 @@ use crate::{
     allocate::interval,
     error::{During, Result},
     facts,
-    listen::wake,
+    listen::notify_within,
     queries,
-    rows::{number, texts},
+    rows::{OperationRow, number, select_operations, texts},
     sealed,
     transaction::{begin, end},
 };
 
 const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, key, body, project, operation) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-const RECORD: &str = "INSERT INTO freehold.operations \
+const RECORD: &str = concat!(
+    "WITH recorded AS (INSERT INTO freehold.operations \
     (id, project, target, kind, scope, generation, deadline, not_before, planned_by) \
-    SELECT $1, $2, $3, $4, $5, $6, moment + $7 + $8, moment + $7, $9 FROM clock_timestamp() AS moment";
+    SELECT $1, $2, $3, $4, $5, $6, moment + $7 + $8, moment + $7, $9 FROM clock_timestamp() AS moment \
+    RETURNING *) ",
+    select_operations!("recorded", "")
+);
+
+/// Who hears of a change.
+pub(crate) const WAKES: [Wake; 2] = [Wake::Written, Wake::Operations];
 
 /// Commits a change in a transaction of its own.
 pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> {
@@ -37,7 +44,12 @@ pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> 
 /// Commits a change behind a savepoint: if it fails, what the transaction did before stays as it was.
 pub(crate) async fn commit_in(connection: &mut PgConnection, change: &Change) -> Result<Committed> {
     let mut transaction = connection.begin().await.during("begin a change")?;
-    let committed = apply(&mut transaction, change).await;
+    let mut committed = apply(&mut transaction, change).await;
+    if committed.is_ok()
+        && let Err(failure) = notify_within(&mut transaction, &WAKES).await
+    {
+        committed = Err(failure);
+    }
     end(transaction, committed, "commit a change").await
 }
 
@@ -55,7 +67,7 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committ
     }
 
     let mut written = Vec::new();
-    let organization = match &change.project {
+    let project = match &change.project {
         ProjectChange::Create(new) => {
             create::create(connection, new, recorded).await?;
             written.push(Fact::StatusChanged {
@@ -64,7 +76,7 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committ
                 operation: recorded,
                 reason: None,
             });
-            new.organization.clone()
+            queries::known_project(connection, &reference).await?
         }
         ProjectChange::Update(update) => {
             let before = amend::lock(connection, update).await?;
@@ -74,34 +86,30 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committ
                 next: change.operation.as_ref(),
             };
             inflight::make_way(connection, &before, way, &mut written).await?;
-            amend::amend(connection, update, &before, recorded, &mut written).await?;
-            before.organization
+            amend::amend(connection, update, before, recorded, &mut written).await?
         }
     };
     if let Some(operation) = change.cancel {
         inflight::cancel(connection, &reference, operation, &mut written).await?;
     }
-    let project = queries::known_project(connection, &reference).await?;
-    if let Some(operation) = &change.operation {
-        record(connection, &project, operation).await?;
+    let mut operation = None;
+    if let Some(new) = &change.operation {
+        let recorded = record(connection, &project, new).await?;
         written.push(Fact::OperationChanged {
-            operation: operation.id,
-            kind: operation.kind,
-            state: OperationState::Waiting,
-            attempt: 0,
+            operation: recorded.id,
+            kind: recorded.kind,
+            state: recorded.state,
+            attempt: recorded.attempt,
             reason: None,
         });
+        operation = Some(recorded);
     }
     sealed::put(connection, &change.sealed).await?;
     written.extend(change.facts.iter().cloned());
-    facts::write(connection, &reference, &organization, &written).await?;
-    if answered.is_some() {
-        wake(connection, Wake::Operations).await?;
+    facts::write(connection, &reference, &project.organization, &written).await?;
+    if let (None, Some(cancelled)) = (&operation, change.cancel) {
+        operation = Some(queries::known_operation(connection, cancelled).await?);
     }
-    let operation = match answered {
-        Some(id) => Some(queries::known_operation(connection, id).await?),
-        None => None,
-    };
     Ok(Committed { project, operation, replayed: false })
 }
 
@@ -144,8 +152,12 @@ async fn replayed(
     Ok(Some(Committed { project, operation, replayed: true }))
 }
 
-async fn record(connection: &mut PgConnection, project: &Project, operation: &NewOperation) -> Result<()> {
-    sqlx::query(RECORD)
+async fn record(
+    connection: &mut PgConnection,
+    project: &Project,
+    operation: &NewOperation,
+) -> Result<Operation> {
+    let recorded: OperationRow = sqlx::query_as(RECORD)
         .bind(operation.id.as_uuid())
         .bind(project.reference.as_str())
         .bind(project.target.as_str())
@@ -155,8 +167,8 @@ async fn record(connection: &mut PgConnection, project: &Project, operation: &Ne
         .bind(interval(operation.delay)?)
         .bind(interval(operation.timeout)?)
         .bind(&operation.planned_by)
-        .execute(connection)
+        .fetch_one(connection)
         .await
         .during("record an operation")?;
-    Ok(())
+    recorded.try_into()
 }

@@ -1,35 +1,35 @@
 //! Facts as they are written: unnumbered, in the transaction that they tell of.
 
-use freehold_core::{Fact, OrganizationId, ProjectRef, store::Wake};
+use freehold_core::{Fact, OrganizationId, ProjectRef};
 use sqlx::PgConnection;
 
 use crate::{
     error::{During, Result},
-    listen::wake,
     rows::json,
 };
 
-const WRITE: &str = "INSERT INTO freehold.events (project, organization, fact) VALUES ($1, $2, $3)";
+/// In their order: whoever numbers them goes by `written`.
+const WRITE: &str = "INSERT INTO freehold.events (project, organization, fact) \
+    SELECT $1, $2, fact FROM unnest($3::jsonb[]) WITH ORDINALITY AS facts (fact, place) ORDER BY place";
 
-/// Writes facts about one project, in their order, and wakes who numbers them. The project's row is locked meanwhile,
-/// which makes the order of writing within a project the order of its commits.
+/// Writes facts about one project, in their order. The project's row is locked meanwhile, which makes the order of
+/// writing within a project the order of its commits.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     project: &ProjectRef,
     organization: &OrganizationId,
     facts: &[Fact],
 ) -> Result<()> {
-    for fact in facts {
-        sqlx::query(WRITE)
-            .bind(project.as_str())
-            .bind(organization.as_str())
-            .bind(json("a fact", fact)?)
-            .execute(&mut *connection)
-            .await
-            .during("write an event")?;
+    if facts.is_empty() {
+        return Ok(());
     }
-    if !facts.is_empty() {
-        wake(connection, Wake::Written).await?;
-    }
+    let facts = facts.iter().map(|fact| json("a fact", fact)).collect::<Result<Vec<_>>>()?;
+    sqlx::query(WRITE)
+        .bind(project.as_str())
+        .bind(organization.as_str())
+        .bind(facts)
+        .execute(connection)
+        .await
+        .during("write events")?;
     Ok(())
 }

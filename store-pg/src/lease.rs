@@ -15,7 +15,7 @@ use crate::{
     allocate::{self, interval},
     error::{During, Result},
     facts, queries,
-    rows::{json, number, parse},
+    rows::{OperationRow, json, number, parse, select_operations},
     transaction::{begin, end},
 };
 
@@ -29,8 +29,8 @@ const RENEW: &str = "\
     RETURNING lease_expires_at, cancel_requested";
 const PROJECT_OF: &str = "SELECT reference FROM freehold.projects \
     WHERE reference = (SELECT project FROM freehold.operations WHERE id = $1) FOR NO KEY UPDATE";
-const FENCE: &str = "SELECT true FROM freehold.operations \
-    WHERE id = $1 AND epoch = $2 AND state = 'running' FOR NO KEY UPDATE";
+const FENCE: &str =
+    select_operations!("WHERE o.id = $1 AND o.epoch = $2 AND o.state = 'running' FOR NO KEY UPDATE OF o");
 const TOUCH: &str = "UPDATE freehold.projects SET version = version + 1, updated_at = clock_timestamp() \
     WHERE reference = $1";
 const MACHINE_OF: &str = "SELECT machine FROM freehold.projects WHERE reference = $1";
@@ -87,14 +87,13 @@ pub(crate) async fn hold(connection: &mut PgConnection, lease: &Lease) -> Result
         .await
         .during("lock a project")?;
     let project: ProjectRef = parse("ref", &project.ok_or_else(|| lost(lease))?)?;
-    sqlx::query(FENCE)
+    let operation: Option<OperationRow> = sqlx::query_as(FENCE)
         .bind(lease.operation.as_uuid())
         .bind(number::<_, i64>("an epoch", lease.epoch)?)
         .fetch_optional(&mut *connection)
         .await
-        .during("check a lease")?
-        .ok_or_else(|| lost(lease))?;
-    let operation = queries::known_operation(connection, lease.operation).await?;
+        .during("check a lease")?;
+    let operation = operation.ok_or_else(|| lost(lease))?.try_into()?;
     Ok((queries::known_project(connection, &project).await?, operation))
 }
 

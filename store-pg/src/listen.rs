@@ -1,13 +1,24 @@
-//! Hears of changes by LISTEN on a connection of its own, and passes them on.
+//! Hears of changes, and lets others hear of them: of this store at once, of other hosts by NOTIFY and LISTEN.
+//!
+//! A transaction that notifies holds a lock of the whole server until it is on disk (PostgreSQL keeps the order of
+//! notifications that way), so that no two of them are made durable together. What this store commits is therefore told
+//! afterwards, by a task that gathers: many commits, one notification. A host that dies in between has told nobody, and
+//! those who wait look by themselves now and then.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use freehold_core::store::Wake;
 use sqlx::{
-    PgConnection,
+    PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -17,18 +28,26 @@ use crate::error::{During, Result};
 
 const CHANNEL: &str = "freehold";
 const RETRY: Duration = Duration::from_secs(1);
-const NOTIFY: &str = "SELECT pg_notify($1, $2)";
+/// How long wakes for other hosts are gathered.
+const GATHER: Duration = Duration::from_millis(10);
+const NOTIFY: &str = "SELECT pg_notify($1, wake) FROM unnest($2::text[]) AS wakes (wake)";
 
-/// Wakes whoever listens, once the transaction is committed. Equal wakes of one transaction are one.
-pub(crate) async fn wake(connection: &mut PgConnection, wake: Wake) -> Result<()> {
-    sqlx::query(NOTIFY).bind(CHANNEL).bind(text(wake)).execute(connection).await.during("notify")?;
+/// What this store signs its notifications with.
+const NAME: &str = "SELECT gen_random_uuid()::text";
+
+/// Wakes whoever listens once the transaction that the connection is in is committed: for transactions of others, who
+/// alone know when that is.
+pub(crate) async fn notify_within(connection: &mut PgConnection, wakes: &[Wake]) -> Result<()> {
+    let payloads: Vec<_> = wakes.iter().map(|wake| text(*wake)).collect();
+    sqlx::query(NOTIFY).bind(CHANNEL).bind(payloads).execute(connection).await.during("notify")?;
     Ok(())
 }
 
-/// Listens until it is dropped.
+/// Listens and tells until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Listener {
     wakes: broadcast::Sender<Wake>,
+    untold: Arc<Untold>,
     stop: CancellationToken,
     tasks: TaskTracker,
     _stop_on_drop: DropGuard,
@@ -36,15 +55,20 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Begins to listen: what is committed once this has returned is heard.
-    pub(crate) async fn start(options: PgConnectOptions) -> Result<Self> {
+    pub(crate) async fn start(pool: &PgPool) -> Result<Self> {
+        let options = pool.connect_options().as_ref().clone();
         let (wakes, _) = broadcast::channel(256);
         let stop = CancellationToken::new();
         let first = connect(&options).await.during("listen to the store")?;
-        let task = listen(first, options, wakes.clone());
+        let own: String = sqlx::query_scalar(NAME).fetch_one(pool).await.during("listen to the store")?;
+        let untold = Arc::new(Untold::default());
         let tasks = TaskTracker::new();
-        tasks.spawn(stop.clone().run_until_cancelled_owned(task));
+        let telling = tell(pool.clone(), Arc::clone(&untold), own.clone());
+        let listening = listen(first, options, wakes.clone(), own);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(telling));
         tasks.close();
-        Ok(Self { wakes, stop: stop.clone(), tasks, _stop_on_drop: stop.drop_guard() })
+        Ok(Self { wakes, untold, stop: stop.clone(), tasks, _stop_on_drop: stop.drop_guard() })
     }
 
     /// Ends listening, and returns once the connection is given up.
@@ -55,6 +79,49 @@ impl Listener {
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.wakes.subscribe()
+    }
+
+    /// Wakes whoever listens: what it is about has been committed.
+    pub(crate) fn wake(&self, wakes: &[Wake]) {
+        for wake in wakes {
+            // Nobody subscribed is no failure.
+            let _ = self.wakes.send(*wake);
+        }
+        self.untold.add(wakes);
+    }
+}
+
+/// What other hosts have not been told yet.
+#[derive(Debug, Default)]
+struct Untold {
+    wakes: AtomicU8,
+    some: Notify,
+}
+
+impl Untold {
+    fn add(&self, wakes: &[Wake]) {
+        let added = wakes.iter().fold(0, |set, wake| set | bit(*wake));
+        if self.wakes.fetch_or(added, Ordering::AcqRel) & added != added {
+            self.some.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Wake> {
+        let set = self.wakes.swap(0, Ordering::AcqRel);
+        ALL.into_iter().filter(|wake| set & bit(*wake) != 0).collect()
+    }
+}
+
+/// Tells other hosts what was gathered, again and again. Payloads end with who sent them, who has heard it already.
+async fn tell(pool: PgPool, untold: Arc<Untold>, own: String) {
+    loop {
+        untold.some.notified().await;
+        tokio::time::sleep(GATHER).await;
+        let payloads: Vec<_> =
+            untold.take().into_iter().map(|wake| format!("{} {own}", text(wake))).collect();
+        if let Err(error) = sqlx::query(NOTIFY).bind(CHANNEL).bind(payloads).execute(&pool).await {
+            tracing::debug!(%error, "other hosts were not woken; they look by themselves");
+        }
     }
 }
 
@@ -72,12 +139,12 @@ async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgListener> {
     Ok(listener)
 }
 
-async fn listen(first: PgListener, options: PgConnectOptions, wakes: broadcast::Sender<Wake>) {
+async fn listen(first: PgListener, options: PgConnectOptions, wakes: broadcast::Sender<Wake>, own: String) {
     let mut listener = first;
     loop {
         match listener.try_recv().await {
             Ok(Some(notification)) => {
-                if let Some(wake) = parse(notification.payload()) {
+                if let Some(wake) = parse(notification.payload(), &own) {
                     // Nobody subscribed is no failure.
                     let _ = wakes.send(wake);
                 }
@@ -116,6 +183,29 @@ const fn text(wake: Wake) -> &'static str {
     }
 }
 
-fn parse(payload: &str) -> Option<Wake> {
-    ALL.into_iter().find(|wake| text(*wake) == payload)
+const fn bit(wake: Wake) -> u8 {
+    match wake {
+        Wake::Operations => 1,
+        Wake::Written => 2,
+        Wake::Events => 4,
+    }
+}
+
+/// What a payload tells, unless it was sent by this store itself.
+fn parse(payload: &str, own: &str) -> Option<Wake> {
+    let (wake, sender) = payload.split_once(' ').unwrap_or((payload, ""));
+    ALL.into_iter().filter(|_| sender != own).find(|known| text(*known) == wake)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_store_sent_itself_is_not_heard_again() {
+        assert_eq!(parse("written 17", "17"), None);
+        assert_eq!(parse("written 18", "17"), Some(Wake::Written));
+        assert_eq!(parse("operations", "17"), Some(Wake::Operations));
+        assert_eq!(parse("something new", "17"), None);
+    }
 }

@@ -1,11 +1,14 @@
 //! What is read without being changed.
+//!
+//! Each shape of a filter is a statement of its own. One for all of them would be planned once, for no shape in particular,
+//! and read everything for each.
 
 use freehold_core::{
-    Error, Operation, OperationId, OrganizationId, Page, PageRequest, Project, ProjectFilter, ProjectName,
-    ProjectRef,
+    Error, Operation, OperationId, OrganizationId, Page, PageRequest, Project, ProjectFilter, ProjectRef,
+    Status,
     store::{Census, OperationFilter, Replay},
 };
-use sqlx::{PgConnection, PgPool, types::Uuid};
+use sqlx::{PgConnection, PgPool, QueryBuilder, types::Uuid};
 use time::OffsetDateTime;
 
 use crate::{
@@ -15,19 +18,9 @@ use crate::{
 
 const NOW: &str = "SELECT clock_timestamp()";
 const PROJECT: &str = select_projects!("WHERE p.reference = $1");
-const PROJECTS: &str = select_projects!(
-    "WHERE p.id > $1 AND ($2::text IS NULL OR p.organization = $2) \
-     AND (cardinality($3::text[]) = 0 OR p.target = ANY ($3)) \
-     AND CASE WHEN cardinality($4::text[]) = 0 THEN p.status <> 'REMOVED' ELSE p.status = ANY ($4) END \
-     AND ($5::text IS NULL OR p.folded_name = $5) \
-     ORDER BY p.id LIMIT $6"
-);
+const PROJECTS: &str = select_projects!("WHERE p.id > ");
 const OPERATION: &str = select_operations!("WHERE o.id = $1");
-const OPERATIONS: &str = select_operations!(
-    "WHERE o.number < $1 AND ($2::text IS NULL OR o.project = $2) \
-     AND (cardinality($3::text[]) = 0 OR o.state = ANY ($3)) \
-     ORDER BY o.number DESC LIMIT $4"
-);
+const OPERATIONS: &str = select_operations!("WHERE o.number < ");
 const REPLAY: &str =
     "SELECT body, project, operation FROM freehold.idempotency_keys WHERE organization = $1 AND key = $2";
 const PROJECTS_BY_STATUS: &str = "SELECT status, count(*) FROM freehold.projects GROUP BY status";
@@ -61,16 +54,26 @@ pub(crate) async fn projects(
     page: &PageRequest,
 ) -> Result<Page<Project>> {
     let limit = limit(page);
-    let rows = sqlx::query_as::<_, ProjectRow>(PROJECTS)
-        .bind(cursor(page)?.unwrap_or(0))
-        .bind(filter.organization.as_ref().map(OrganizationId::as_str))
-        .bind(texts(&filter.targets))
-        .bind(texts(&filter.statuses))
-        .bind(filter.name.as_ref().map(ProjectName::folded))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
-        .fetch_all(pool)
-        .await
-        .during("list projects")?;
+    let mut query = QueryBuilder::new(PROJECTS);
+    query.push_bind(cursor(page)?.unwrap_or(0));
+    if let Some(organization) = &filter.organization {
+        query.push(" AND p.organization = ").push_bind(organization.as_str());
+    }
+    if !filter.targets.is_empty() {
+        query.push(" AND p.target = ANY (").push_bind(texts(&filter.targets)).push(")");
+    }
+    // Written out, because the partial indexes are found by it; the second alone would hide the tombstones as well.
+    if !filter.statuses.contains(&Status::Removed) {
+        query.push(" AND p.status <> 'REMOVED'");
+    }
+    if !filter.statuses.is_empty() {
+        query.push(" AND p.status = ANY (").push_bind(texts(&filter.statuses)).push(")");
+    }
+    if let Some(name) = &filter.name {
+        query.push(" AND p.folded_name = ").push_bind(name.folded());
+    }
+    query.push(" ORDER BY p.id LIMIT ").push_bind(one_more(limit));
+    let rows: Vec<ProjectRow> = query.build_query_as().fetch_all(pool).await.during("list projects")?;
     let rows = rows.into_iter().map(Project::try_from).collect::<Result<Vec<_>>>()?;
     Ok(cut(rows, limit, |project| project.id))
 }
@@ -99,14 +102,20 @@ pub(crate) async fn operations(
     page: &PageRequest,
 ) -> Result<Page<Operation>> {
     let limit = limit(page);
-    let rows = sqlx::query_as::<_, OperationRow>(OPERATIONS)
-        .bind(cursor(page)?.unwrap_or(i64::MAX))
-        .bind(filter.project.as_ref().map(ProjectRef::as_str))
-        .bind(texts(&filter.states))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
-        .fetch_all(pool)
-        .await
-        .during("list operations")?;
+    let mut query = QueryBuilder::new(OPERATIONS);
+    query.push_bind(cursor(page)?.unwrap_or(i64::MAX));
+    if let Some(project) = &filter.project {
+        query.push(" AND o.project = ").push_bind(project.as_str());
+    }
+    if !filter.states.is_empty() {
+        // Written out, because the partial index of what is in flight is found by it.
+        if filter.states.iter().all(|state| !state.has_ended()) {
+            query.push(" AND o.state IN ('running', 'waiting')");
+        }
+        query.push(" AND o.state = ANY (").push_bind(texts(&filter.states)).push(")");
+    }
+    query.push(" ORDER BY o.number DESC LIMIT ").push_bind(one_more(limit));
+    let rows: Vec<OperationRow> = query.build_query_as().fetch_all(pool).await.during("list operations")?;
     let page = cut(rows, limit, |row| row.number);
     let items = page.items.into_iter().map(Operation::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page { items, next: page.next })
@@ -146,6 +155,11 @@ pub(crate) async fn census(pool: &PgPool) -> Result<Census> {
         .map(|millis| number("a duration", millis).map(std::time::Duration::from_millis))
         .transpose()?;
     Ok(census)
+}
+
+/// What is asked for to see whether another page follows.
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 fn limit(page: &PageRequest) -> usize {

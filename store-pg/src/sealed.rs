@@ -13,7 +13,7 @@ use crate::{
 const OF: &str = "SELECT project, name, version, key_id, data FROM freehold.sealed \
     WHERE coalesce(project, '') = $1 ORDER BY name";
 const PUT: &str = "INSERT INTO freehold.sealed AS there (project, name, version, key_id, data) \
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT ((coalesce(project, '')), name) DO UPDATE \
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT ((coalesce(project, '')), name) DO UPDATE \
     SET version = excluded.version, key_id = excluded.key_id, data = excluded.data \
     WHERE there.version < excluded.version";
 const FORGET: &str = "DELETE FROM freehold.sealed WHERE project = $1";
@@ -40,19 +40,27 @@ pub(crate) async fn of(
         .collect()
 }
 
-/// Adds items in the place of those of a lower version.
+/// Adds items in the place of those of a lower version. No two of them have the same place.
 pub(crate) async fn put(connection: &mut PgConnection, items: &[SealedItem]) -> Result<()> {
-    for item in items {
-        sqlx::query(PUT)
-            .bind(item.place.project.as_ref().map(ProjectRef::as_str))
-            .bind(&item.place.name)
-            .bind(number::<_, i64>("a secret's version", item.place.version)?)
-            .bind(item.sealed.key.as_str())
-            .bind(&item.sealed.data)
-            .execute(&mut *connection)
-            .await
-            .during("keep a sealed item")?;
+    if items.is_empty() {
+        return Ok(());
     }
+    let version = |item: &SealedItem| number::<_, i64>("a secret's version", item.place.version);
+    let projects: Vec<_> =
+        items.iter().map(|item| item.place.project.as_ref().map(ProjectRef::as_str)).collect();
+    let names: Vec<_> = items.iter().map(|item| item.place.name.as_str()).collect();
+    let versions = items.iter().map(version).collect::<Result<Vec<_>>>()?;
+    let keys: Vec<_> = items.iter().map(|item| item.sealed.key.as_str()).collect();
+    let data: Vec<_> = items.iter().map(|item| item.sealed.data.as_slice()).collect();
+    sqlx::query(PUT)
+        .bind(projects)
+        .bind(names)
+        .bind(versions)
+        .bind(keys)
+        .bind(data)
+        .execute(connection)
+        .await
+        .during("keep sealed items")?;
     Ok(())
 }
 

@@ -5,16 +5,12 @@
 
 use std::time::Duration;
 
-use freehold_core::{
-    Detail, Error, Event, EventPage, PageRequest,
-    store::{Retention, Wake},
-};
+use freehold_core::{Detail, Error, Event, EventPage, PageRequest, store::Retention};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
     allocate::interval,
     error::{During, Result},
-    listen::wake,
     rows::{EventRow, number},
     transaction::{begin, end},
 };
@@ -46,14 +42,16 @@ const FORGET_SET_ASIDE: &str = "DELETE FROM freehold.port_blocks WHERE set_aside
 
 const BATCH: i64 = 5_000;
 
-/// Numbers what was committed since, unless another host is at it, and gives the newest number.
-pub(crate) async fn sequence(pool: &PgPool) -> Result<u64> {
+/// Numbers what was committed since, unless another host is at it. Gives the newest number, and whether any was given.
+pub(crate) async fn sequence(pool: &PgPool) -> Result<(u64, bool)> {
+    let mut any = false;
     loop {
         let mut transaction = begin(pool, "begin to number events").await?;
         let batch = number_batch(&mut transaction).await;
         let (last, numbered) = end(transaction, batch, "number events").await?;
+        any |= numbered > 0;
         if numbered < BATCH {
-            return number("a sequence number", last);
+            return Ok((number("a sequence number", last)?, any));
         }
     }
 }
@@ -69,7 +67,6 @@ async fn number_batch(connection: &mut PgConnection) -> Result<(i64, i64)> {
         None
     };
     if let Some(done) = done {
-        wake(connection, Wake::Events).await?;
         return Ok(done);
     }
     let last = sqlx::query_scalar(LAST).fetch_one(connection).await.during("read the newest number")?;

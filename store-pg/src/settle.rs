@@ -1,8 +1,8 @@
 //! Ends an operation or hands it back, and moves its project if the operation put it where it stands.
 
 use freehold_core::{
-    Error, Fact, Operation, OperationState, Project, Status,
-    store::{End, Settlement, Transition, Wake},
+    Error, Fact, OperationState, Project, ProjectRef, Status,
+    store::{End, Settlement, Transition},
 };
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -11,9 +11,7 @@ use crate::{
     allocate,
     error::{During, Result},
     facts, lease,
-    listen::wake,
-    queries,
-    rows::json,
+    rows::{ProjectRow, json, select_projects},
     sealed,
     transaction::{begin, end},
 };
@@ -25,10 +23,14 @@ const SETTLE: &str = "\
         report = coalesce($5, report), lease_owner = NULL, lease_expires_at = NULL, \
         ended_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE clock_timestamp() END \
     WHERE id = $1";
-const MOVE: &str = "\
-    UPDATE freehold.projects SET status = $2, was_active = was_active OR $2 = 'ACTIVE_HEALTHY', \
-        connection = coalesce($3, connection), updated_at = clock_timestamp(), version = version + 1 \
-    WHERE reference = $1";
+const MOVE: &str = concat!(
+    "WITH moved AS ( \
+        UPDATE freehold.projects SET status = $2, was_active = was_active OR $2 = 'ACTIVE_HEALTHY', \
+            connection = coalesce($3, connection), updated_at = clock_timestamp(), version = version + 1 \
+        WHERE reference = $1 RETURNING * \
+    ) ",
+    select_projects!("moved", "")
+);
 
 /// How an operation stands after its settlement.
 struct Verdict {
@@ -57,6 +59,7 @@ async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<
         .await
         .during("settle an operation")?;
 
+    let mut moved = project;
     let mut written = vec![Fact::OperationChanged {
         operation: operation.id,
         kind: operation.kind,
@@ -64,14 +67,22 @@ async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<
         attempt: operation.attempt,
         reason: verdict.reason,
     }];
-    if let Some(transition) = verdict.transition {
-        written.extend(advance(connection, &project, &operation, *transition).await?);
+    // Unless another operation or the watcher has moved it since.
+    if let Some(transition) = verdict.transition.filter(|_| moved.status_operation == Some(operation.id)) {
+        let from = moved.status;
+        moved = advance(connection, &moved.reference, &transition).await?;
+        if moved.status != from {
+            written.push(Fact::StatusChanged {
+                from: Some(from),
+                to: moved.status,
+                operation: Some(operation.id),
+                reason: transition.reason,
+            });
+        }
     }
     written.extend(settlement.facts);
-    facts::write(connection, &project.reference, &project.organization, &written).await?;
-    // A place on the target is free, and the project's next operation may begin.
-    wake(connection, Wake::Operations).await?;
-    queries::known_project(connection, &project.reference).await
+    facts::write(connection, &moved.reference, &moved.organization, &written).await?;
+    Ok(moved)
 }
 
 async fn verdict(
@@ -104,32 +115,21 @@ async fn verdict(
     }
 }
 
-/// Moves the project, unless another operation or the watcher has moved it since.
 async fn advance(
     connection: &mut PgConnection,
-    project: &Project,
-    operation: &Operation,
-    transition: Transition,
-) -> Result<Option<Fact>> {
-    if project.status_operation != Some(operation.id) {
-        return Ok(None);
+    project: &ProjectRef,
+    transition: &Transition,
+) -> Result<Project> {
+    if transition.to == Status::Removed {
+        allocate::free(connection, project).await?;
+        sealed::forget(connection, project).await?;
     }
-    sqlx::query(MOVE)
-        .bind(project.reference.as_str())
+    let moved: ProjectRow = sqlx::query_as(MOVE)
+        .bind(project.as_str())
         .bind(transition.to.as_str())
         .bind(transition.connection.as_ref().map(|connection| json("a connection", connection)).transpose()?)
-        .execute(&mut *connection)
+        .fetch_one(connection)
         .await
         .during("move a project")?;
-    if transition.to == Status::Removed {
-        allocate::free(connection, &project.reference).await?;
-        sealed::forget(connection, &project.reference).await?;
-    }
-    let changed = Fact::StatusChanged {
-        from: Some(project.status),
-        to: transition.to,
-        operation: Some(operation.id),
-        reason: transition.reason,
-    };
-    Ok(Some(changed).filter(|_| transition.to != project.status))
+    moved.try_into()
 }

@@ -13,7 +13,7 @@ use freehold_core::{
         Replay, Retention, SealedItem, Settlement, TargetRecord, Wake,
     },
 };
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
@@ -21,6 +21,9 @@ use crate::{
     claim, commit, config::Config, error::During, lease, listen::Listener, migrate, observed, queries,
     sealed, sequencer, settings, settle,
 };
+
+/// A connection that nobody used for so long is tried before it is used.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// Keeps everything in PostgreSQL 13 or newer, in a schema of its own, `freehold`. Clones share the connections.
 ///
@@ -53,6 +56,16 @@ impl PgStore {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout())
+            // To ask before each use whether the server is still there would be a third of all that it is asked.
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for >= RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(config.connect_options()?)
             .await
             .during("connect to the store")?;
@@ -65,7 +78,7 @@ impl PgStore {
     /// Those of [`connect`](Self::connect).
     pub async fn from_pool(pool: PgPool) -> Result<Self> {
         migrate::migrate(&pool).await?;
-        let listener = Listener::start(pool.connect_options().as_ref().clone()).await?;
+        let listener = Listener::start(&pool).await?;
         Ok(Self { pool, listener: Arc::new(listener) })
     }
 
@@ -115,7 +128,9 @@ impl Store for PgStore {
     }
 
     async fn commit(&self, change: Change) -> Result<Committed> {
-        Ok(commit::commit(&self.pool, &change).await?)
+        let committed = commit::commit(&self.pool, &change).await?;
+        self.listener.wake(&commit::WAKES);
+        Ok(committed)
     }
 
     async fn replay(&self, organization: &OrganizationId, key: &str) -> Result<Option<Replay>> {
@@ -142,7 +157,11 @@ impl Store for PgStore {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
-        Ok(claim::claim(&self.pool, claim).await?)
+        let claimed = claim::claim(&self.pool, claim).await?;
+        if claimed.is_some() {
+            self.listener.wake(&[Wake::Written]);
+        }
+        Ok(claimed)
     }
 
     async fn renew(&self, lease: &Lease, extend: Duration, progress: &[RecordedProgress]) -> Result<Renewed> {
@@ -150,7 +169,10 @@ impl Store for PgStore {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Project> {
-        Ok(settle::settle(&self.pool, settlement).await?)
+        let project = settle::settle(&self.pool, settlement).await?;
+        // A place on the target is free, and the project's next operation may begin.
+        self.listener.wake(&[Wake::Written, Wake::Operations]);
+        Ok(project)
     }
 
     async fn reallocate(
@@ -160,7 +182,9 @@ impl Store for PgStore {
         pool: &PortPool,
         aside: Duration,
     ) -> Result<Project> {
-        Ok(lease::reallocate(&self.pool, lease, taken, pool, aside).await?)
+        let project = lease::reallocate(&self.pool, lease, taken, pool, aside).await?;
+        self.listener.wake(&[Wake::Written]);
+        Ok(project)
     }
 
     async fn observed(&self, projects: &[ProjectRef]) -> Result<()> {
@@ -172,7 +196,11 @@ impl Store for PgStore {
     }
 
     async fn sequence(&self) -> Result<u64> {
-        Ok(sequencer::sequence(&self.pool).await?)
+        let (newest, any) = sequencer::sequence(&self.pool).await?;
+        if any {
+            self.listener.wake(&[Wake::Events]);
+        }
+        Ok(newest)
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {

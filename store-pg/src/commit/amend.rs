@@ -6,11 +6,12 @@ use sqlx::PgConnection;
 use crate::{
     error::{During, Result},
     queries,
-    rows::{json, number, texts},
+    rows::{ProjectRow, json, number, select_projects, texts},
 };
 
 const LOCK: &str = "SELECT true FROM freehold.projects WHERE reference = $1 FOR NO KEY UPDATE";
-const AMEND: &str = "UPDATE freehold.projects SET \
+const AMEND: &str = concat!(
+    "WITH amended AS (UPDATE freehold.projects SET \
     status = coalesce($2, status), \
     status_operation = CASE WHEN $2::text IS NULL THEN status_operation ELSE $3 END, \
     was_active = was_active OR coalesce($2 = 'ACTIVE_HEALTHY', false), \
@@ -25,7 +26,9 @@ const AMEND: &str = "UPDATE freehold.projects SET \
     connection = coalesce($13, connection), \
     updated_at = clock_timestamp(), \
     version = version + 1 \
-    WHERE reference = $1";
+    WHERE reference = $1 RETURNING *) ",
+    select_projects!("amended", "")
+);
 
 /// Locks a project's row and gives what is there, if it is the version that the change was prepared from.
 pub(super) async fn lock(connection: &mut PgConnection, update: &ProjectUpdate) -> Result<Project> {
@@ -49,18 +52,18 @@ pub(super) async fn lock(connection: &mut PgConnection, update: &ProjectUpdate) 
     Ok(project)
 }
 
-/// Writes what changes, and the facts that follow. A row that nothing changes keeps its version.
+/// Writes what changes, and the facts that follow. Gives the row; one that nothing changes keeps its version.
 pub(super) async fn amend(
     connection: &mut PgConnection,
     update: &ProjectUpdate,
-    before: &Project,
+    before: Project,
     operation: Option<OperationId>,
     written: &mut Vec<Fact>,
-) -> Result<()> {
+) -> Result<Project> {
     if !changes(update) {
-        return Ok(());
+        return Ok(before);
     }
-    sqlx::query(AMEND)
+    let amended: ProjectRow = sqlx::query_as(AMEND)
         .bind(update.reference.as_str())
         .bind(update.status.as_ref().map(|change| change.to.as_str()))
         .bind(operation.map(|operation| operation.as_uuid()))
@@ -80,24 +83,24 @@ pub(super) async fn amend(
         )
         .bind(update.limits.and_then(|limits| limits.cpus))
         .bind(update.connection.as_ref().map(|connection| json("a connection", connection)).transpose()?)
-        .execute(connection)
+        .fetch_one(connection)
         .await
         .during("change a project")?;
     if let Some(change) = update.status.as_ref().filter(|change| change.to != before.status) {
         let (from, to): (Option<Status>, Status) = (Some(before.status), change.to);
         written.push(Fact::StatusChanged { from, to, operation, reason: change.reason.clone() });
     }
-    let amended = [
+    let told = [
         ("name", update.name.is_some()),
         ("annotations", update.annotations.is_some()),
         ("protected", update.protected.is_some()),
     ];
     let fields: Vec<String> =
-        amended.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect();
+        told.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect();
     if !fields.is_empty() {
         written.push(Fact::Amended { fields });
     }
-    Ok(())
+    amended.try_into()
 }
 
 /// Whether there is anything to write. Every field is named, so that a new one is thought of here.
