@@ -69,7 +69,7 @@ impl Inner {
             Ok(target) => Arc::clone(&target.backend),
             Err(error) => return self.verdict_without_work(claimed, error).await,
         };
-        let ctx = heartbeat.context(self.deadline(claimed).await);
+        let ctx = heartbeat.context(self.deadline(claimed));
         let work = Work { inner: self, backend: &*backend, claimed, ctx: &ctx };
         let error = match work.attempt(runtime.clone()).await {
             Ok(outcome) => return Verdict::Reached(Box::new(outcome)),
@@ -98,12 +98,9 @@ impl Inner {
     }
 
     /// The operation's deadline on this host's own clock.
-    async fn deadline(&self, claimed: &Claimed) -> Instant {
-        let left = match self.store.now().await {
-            Ok(now) => claimed.operation.deadline - now,
-            // The lease was given a moment ago, so its end tells the store's time as well.
-            Err(_) => claimed.operation.deadline - claimed.lease.expires_at + self.settings.lease,
-        };
+    fn deadline(&self, claimed: &Claimed) -> Instant {
+        // The lease was given a moment ago, so its end tells the store's time.
+        let left = claimed.operation.deadline - claimed.lease.expires_at + self.settings.lease;
         Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO)
     }
 

@@ -27,6 +27,8 @@ use crate::{
 const IN_FLIGHT: usize = 256;
 /// The shortest time between two renewals that only look whether the operation is still wanted.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long steps are gathered before the store is told of them: what a quick backend does takes one statement.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Renews a lease until it is stopped, and gives out contexts that end with it.
 pub(super) struct Heartbeat {
@@ -124,33 +126,42 @@ impl Beat {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.reset();
         let mut looked = Instant::now();
-        let mut stopping = false;
-        while !self.pulse.lost && !stopping {
+        let mut save_at = None;
+        while !self.pulse.lost {
             let mut batch = Vec::new();
             tokio::select! {
                 biased;
                 received = progress.recv_many(&mut batch, IN_FLIGHT), if !progress.is_closed() || !progress.is_empty() => {
-                    if received == 0 { continue; }
+                    if received > 0 {
+                        self.note(batch);
+                        save_at.get_or_insert_with(|| Instant::now() + GATHER);
+                    }
+                    // A backend that does more than fits waits for the store.
+                    if self.unsaved.len() < IN_FLIGHT { continue; }
                 }
-                _ = &mut stopped => stopping = true,
+                _ = &mut stopped => {
+                    while let Ok(last) = progress.try_recv() {
+                        batch.push(last);
+                    }
+                    self.note(batch);
+                    break;
+                }
+                () = at(save_at) => {}
                 _ = beat.tick() => {}
-                wake = wakes.recv() => match wake {
-                    Ok(Wake::Operations) | Err(broadcast::error::RecvError::Lagged(_)) if looked.elapsed() >= LOOK => {}
-                    Err(broadcast::error::RecvError::Closed) => { beat.tick().await; }
-                    _ => continue,
-                },
+                () = asked(&mut wakes, looked + LOOK) => {}
             }
-            if stopping {
-                while let Ok(last) = progress.try_recv() {
-                    batch.push(last);
-                }
-            }
-            let at = self.inner.clock.now();
-            self.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
             self.renew().await;
-            looked = Instant::now();
+            (looked, save_at) = (Instant::now(), None);
+        }
+        if !self.pulse.lost && !self.unsaved.is_empty() {
+            self.renew().await;
         }
         self.pulse
+    }
+
+    fn note(&mut self, batch: Vec<Progress>) {
+        let at = self.inner.clock.now();
+        self.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
     }
 
     async fn renew(&mut self) {
@@ -178,6 +189,27 @@ impl Beat {
                 tracing::error!(operation = %self.pulse.lease.operation, error = %error.chain(), "progress was refused");
                 self.unsaved.clear();
             }
+        }
+    }
+}
+
+/// That moment, if there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when an operation may have been asked to end, but not before that moment: until then nobody is woken.
+async fn asked(wakes: &mut broadcast::Receiver<Wake>, not_before: Instant) {
+    tokio::time::sleep_until(not_before).await;
+    loop {
+        match wakes.recv().await {
+            Ok(Wake::Operations) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(Wake::Written | Wake::Events) => {}
+            // A store that hints no more leaves it to the beat.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }

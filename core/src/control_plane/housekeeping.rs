@@ -7,6 +7,8 @@ use tokio::{sync::broadcast, time::Instant};
 use super::Inner;
 use crate::store::Wake;
 
+/// How long what is written is gathered before it is numbered: many transactions, one numbering.
+const GATHER: Duration = Duration::from_millis(5);
 /// How often what is too old is looked for.
 const EXPIRE: Duration = Duration::from_secs(600);
 
@@ -27,7 +29,11 @@ impl Inner {
             }
             tokio::select! {
                 () = self.stopping.cancelled() => break,
-                () = written(&mut wakes) => {}
+                () = written(&mut wakes) => {
+                    tokio::time::sleep(GATHER).await;
+                    // What was told until now is numbered now.
+                    wakes = wakes.resubscribe();
+                }
                 () = tokio::time::sleep(self.settings.poll) => {}
             }
         }
