@@ -1,7 +1,7 @@
 # What people type. Each target is one script or one cargo command; see CONTRIBUTING.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check deny package clean-test
+.PHONY: help run test check deny package bench-growth clean-test
 
 # cargo would take make's own job server for its own.
 unexport MAKEFLAGS MFLAGS
@@ -10,7 +10,7 @@ unexport MAKEFLAGS MFLAGS
 workspace_profile := --config 'profile.dev.debug="line-tables-only"' --config 'profile.dev.package."*".debug=false'
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## build Freehold, start it, create the project "demo" and show how to reach it
 	@scripts/run
@@ -29,6 +29,9 @@ deny: ## licences, sources and advisories of all dependencies (needs cargo-deny)
 
 package: ## build every library from the archive that would be published
 	cargo package --workspace --exclude freehold-examples --exclude freehold-tests $(workspace_profile)
+
+bench-growth: ## operations a second, events to many and the watcher, up to 10,000 projects (an idle machine, minutes)
+	@scripts/bench growth
 
 clean-test: ## forget the test images' archive and the data of the test engine
 	rm -rf "$${FREEHOLD_CACHE:-.cache}"

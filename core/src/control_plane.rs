@@ -28,6 +28,7 @@ mod query;
 mod revive;
 mod settings;
 mod sweeper;
+mod tail;
 mod validate;
 mod vault;
 mod watcher;
@@ -113,6 +114,7 @@ pub(crate) struct Inner {
     owner: String,
     installation: InstallationId,
     counters: query::Counters,
+    tail: tail::Tail,
     /// Ends the claiming of new work, and all background tasks that are not operations.
     stopping: CancellationToken,
     /// Asks running operations to be handed back.

@@ -142,6 +142,7 @@ impl ControlPlaneBuilder {
             rng: Mutex::new(rng),
             owner: format!("{:016x}", u64::from_be_bytes(owner)),
             counters: Counters::default(),
+            tail: super::tail::Tail::default(),
             stopping,
             hand_back: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -156,6 +157,7 @@ impl Inner {
     fn start(self: &Arc<Self>) {
         self.tasks.spawn(Arc::clone(self).work());
         self.tasks.spawn(Arc::clone(self).keep_house());
+        self.tasks.spawn(Arc::clone(self).tell_news());
         if !self.settings.watch.is_zero() {
             self.tasks.spawn(Arc::clone(self).watch());
         }

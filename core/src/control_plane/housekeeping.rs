@@ -7,8 +7,6 @@ use tokio::{sync::broadcast, time::Instant};
 use super::Inner;
 use crate::store::Wake;
 
-/// How long what is written is gathered before it is numbered: many transactions, one numbering.
-const GATHER: Duration = Duration::from_millis(5);
 /// How often what is too old is looked for.
 const EXPIRE: Duration = Duration::from_secs(600);
 
@@ -30,8 +28,7 @@ impl Inner {
             tokio::select! {
                 () = self.stopping.cancelled() => break,
                 () = written(&mut wakes) => {
-                    tokio::time::sleep(GATHER).await;
-                    // What was told until now is numbered now.
+                    // What was told until now is numbered now, all of it at once.
                     wakes = wakes.resubscribe();
                 }
                 () = tokio::time::sleep(self.settings.poll) => {}

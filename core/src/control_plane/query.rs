@@ -28,15 +28,13 @@ use crate::{
     project_ref::ProjectRef,
     provisioner::{Description, LogLine, LogRequest},
     runtime::Runtime,
-    store::{Census, OperationFilter, Wake},
+    store::{Census, OperationFilter},
 };
 
 /// How long a look at a project may take.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long a log may be followed.
 const FOLLOW: Duration = Duration::from_secs(24 * 3600);
-/// How many events are read at once.
-const EVENTS: u32 = 500;
 
 /// A target as callers see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,13 +137,13 @@ impl ControlPlane {
         timeout: Duration,
     ) -> Result<Project> {
         let until = Instant::now() + timeout;
-        let mut wakes = self.0.store.subscribe();
+        let mut news = self.0.tail.subscribe();
         loop {
             let now = self.project(project).await?;
             if statuses.contains(&now.status) {
                 return Ok(now);
             }
-            if !self.0.pause_for_change(&mut wakes, until).await {
+            if !self.0.news_of(*project, &mut news, until).await {
                 let wanted = statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" or ");
                 let message = format!("see project {project} become {wanted}: it is {}", now.status);
                 return Err(Error::new(Kind::Timeout, message));
@@ -159,13 +157,13 @@ impl ControlPlane {
     /// `NotFound`; `Timeout` naming the state that it has instead.
     pub async fn wait_operation(&self, operation: OperationId, timeout: Duration) -> Result<Operation> {
         let until = Instant::now() + timeout;
-        let mut wakes = self.0.store.subscribe();
+        let mut news = self.0.tail.subscribe();
         loop {
             let now = self.operation(operation).await?;
             if now.state.has_ended() {
                 return Ok(now);
             }
-            if !self.0.pause_for_change(&mut wakes, until).await {
+            if !self.0.news_of(now.project, &mut news, until).await {
                 let message = format!("see operation {operation} end: it is {}", now.state);
                 return Err(Error::new(Kind::Timeout, message));
             }
@@ -329,52 +327,5 @@ impl Inner {
         }
         let items = self.store.sealed(Some(&project.reference)).await?;
         self.vault.runtime(&self.installation, project, &items).await
-    }
-
-    /// Waits for a hint of change or the next look; false once `until` has passed.
-    async fn pause_for_change(
-        &self,
-        wakes: &mut tokio::sync::broadcast::Receiver<Wake>,
-        until: Instant,
-    ) -> bool {
-        if Instant::now() >= until {
-            return false;
-        }
-        let look = (Instant::now() + self.settings.poll).min(until);
-        // A lagging or closed receiver is a hint as well; a closed one must not make a busy loop.
-        if let Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) =
-            tokio::time::timeout_at(look, wakes.recv()).await
-        {
-            tokio::time::sleep_until(look).await;
-        }
-        true
-    }
-
-    async fn send_events(&self, mut after: u64, sender: &mpsc::Sender<Result<Event>>) {
-        let mut wakes = self.store.subscribe();
-        let far = Instant::now() + FOLLOW * 365;
-        loop {
-            match self.store.events(after, EVENTS).await {
-                Ok(page) if page.events.is_empty() => {
-                    self.pause_for_change(&mut wakes, far).await;
-                }
-                Ok(page) => {
-                    after = page.next;
-                    for event in page.events {
-                        if sender.send(Ok(event)).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) if error.kind() == Kind::Unavailable => {
-                    self.pause_for_change(&mut wakes, far).await;
-                }
-                Err(error) => {
-                    // The reader may have gone meanwhile.
-                    let _ = sender.send(Err(error)).await;
-                    return;
-                }
-            }
-        }
     }
 }

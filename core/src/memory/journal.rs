@@ -43,9 +43,9 @@ impl Journal {
         self.newest
     }
 
-    /// Whether there is something to be numbered.
-    pub(super) fn has_unnumbered(&self) -> bool {
-        !self.written.is_empty()
+    /// How much there is to be numbered.
+    pub(super) fn unnumbered(&self) -> usize {
+        self.written.len()
     }
 
     /// Events after a number.

@@ -73,8 +73,9 @@ impl MemoryStore {
     fn write<T>(&self, work: impl FnOnce(&mut State, OffsetDateTime) -> Result<T>) -> Result<T> {
         let (result, written) = {
             let mut state = self.state();
+            let before = state.journal.unnumbered();
             let result = work(&mut state, self.clock.now());
-            (result, state.journal.has_unnumbered())
+            (result, state.journal.unnumbered() > before)
         };
         if written {
             self.wake(Wake::Written);
@@ -175,7 +176,7 @@ impl Store for MemoryStore {
     async fn sequence(&self) -> Result<u64> {
         let (newest, numbered) = {
             let journal = &mut self.state().journal;
-            let numbered = journal.has_unnumbered();
+            let numbered = journal.unnumbered() > 0;
             (journal.sequence(), numbered)
         };
         if numbered {

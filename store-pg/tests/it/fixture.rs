@@ -1,6 +1,7 @@
 //! A private server, databases in it, and changes to try on them.
 
 pub(crate) mod changes;
+pub(crate) mod counter;
 pub(crate) mod server;
 
 use freehold_pg::{Config, PgStore};

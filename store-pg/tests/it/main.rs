@@ -3,6 +3,7 @@
 
 mod accounts;
 mod contract;
+mod cost;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod events;
