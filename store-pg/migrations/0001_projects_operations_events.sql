@@ -150,8 +150,9 @@ CREATE TABLE freehold.operations (
 CREATE UNIQUE INDEX operations_one_running ON freehold.operations (project) WHERE state = 'running';
 CREATE UNIQUE INDEX operations_one_waiting ON freehold.operations (project) WHERE state = 'waiting';
 CREATE INDEX operations_queue ON freehold.operations (target, number) WHERE state = 'waiting';
--- Looking for work never meets what has ended.
-CREATE INDEX operations_in_flight ON freehold.operations (number) WHERE state IN ('running', 'waiting');
+-- For lists of what is in flight. It is told by `ended_at`, so that looking for work, which goes by the state, takes the
+-- queue of its own target instead.
+CREATE INDEX operations_in_flight ON freehold.operations (number) WHERE ended_at IS NULL;
 CREATE INDEX operations_running ON freehold.operations (target) WHERE state = 'running';
 CREATE INDEX operations_project ON freehold.operations (project, number);
 

@@ -49,12 +49,12 @@ const MACHINE: &str = "SELECT number FROM freehold.machines WHERE name = $1";
 const LOCK: &str = "SELECT next_port, next_subnet FROM freehold.machines WHERE number = $1 FOR NO KEY UPDATE";
 const END_SET_ASIDE: &str =
     "DELETE FROM freehold.port_blocks WHERE machine = $1 AND set_aside_until <= clock_timestamp()";
-const TAKE_PORTS: &str =
-    "INSERT INTO freehold.port_blocks (machine, first, count, project) VALUES ($1, $2, $3, $4)";
-const MOVE_PORT_CURSOR: &str = "UPDATE freehold.machines SET next_port = $2 WHERE number = $1";
-const TAKE_SUBNET: &str =
-    "INSERT INTO freehold.subnets (machine, network, project) VALUES ($1, $2::text::cidr, $3)";
-const MOVE_SUBNET_CURSOR: &str = "UPDATE freehold.machines SET next_subnet = $2 WHERE number = $1";
+const TAKE_PORTS: &str = "\
+    WITH cursor AS (UPDATE freehold.machines SET next_port = $5 WHERE number = $1) \
+    INSERT INTO freehold.port_blocks (machine, first, count, project) VALUES ($1, $2, $3, $4)";
+const TAKE_SUBNET: &str = "\
+    WITH cursor AS (UPDATE freehold.machines SET next_subnet = $4 WHERE number = $1) \
+    INSERT INTO freehold.subnets (machine, network, project) VALUES ($1, $2::text::cidr, $3)";
 const SET_ASIDE: &str = "UPDATE freehold.port_blocks SET project = NULL, set_aside_until = clock_timestamp() + $2 \
     WHERE project = $1";
 const FREE_PORTS_OF: &str = "DELETE FROM freehold.port_blocks WHERE project = $1";
@@ -102,11 +102,6 @@ pub(crate) async fn ports(
         .bind(i32::from(block.first))
         .bind(i32::from(block.count))
         .bind(project.as_str())
-        .execute(&mut *connection)
-        .await
-        .during("allocate ports")?;
-    sqlx::query(MOVE_PORT_CURSOR)
-        .bind(machine)
         .bind(begin + i64::from(count))
         .execute(connection)
         .await
@@ -136,11 +131,6 @@ pub(crate) async fn subnet(
         .bind(machine)
         .bind(network.to_string())
         .bind(project.as_str())
-        .execute(&mut *connection)
-        .await
-        .during("allocate a subnet")?;
-    sqlx::query(MOVE_SUBNET_CURSOR)
-        .bind(machine)
         .bind(begin + size)
         .execute(connection)
         .await

@@ -1,7 +1,7 @@
 //! Gives one operation to one worker.
 
 use freehold_core::{
-    Fact, OperationId, OperationState,
+    Fact, Operation, OperationState,
     store::{Claim, Claimed},
 };
 use sqlx::{PgConnection, PgPool, types::Uuid};
@@ -9,7 +9,9 @@ use sqlx::{PgConnection, PgPool, types::Uuid};
 use crate::{
     allocate::interval,
     error::{During, Failure, Result},
-    facts, queries, sealed,
+    facts, queries,
+    rows::{OperationRow, select_operations},
+    sealed,
     transaction::{begin, end},
 };
 
@@ -49,15 +51,18 @@ const STILL: &str = "\
         WHEN 'running' THEN o.lease_expires_at < clock_timestamp() - $3 \
         ELSE false END \
     FROM freehold.operations o WHERE o.id = $1";
-const TAKE: &str = "\
-    WITH fenced AS ( \
+const TAKE: &str = concat!(
+    "WITH fenced AS ( \
         UPDATE freehold.projects p SET epoch = p.epoch + 1 FROM freehold.operations o \
         WHERE o.id = $1 AND p.reference = o.project RETURNING p.epoch \
-    ) \
-    UPDATE freehold.operations o SET state = 'running', attempt = o.attempt + 1, epoch = fenced.epoch, \
-        lease_owner = $2, lease_expires_at = clock_timestamp() + $3, \
-        started_at = coalesce(o.started_at, clock_timestamp()) \
-    FROM fenced WHERE o.id = $1";
+    ), taken AS ( \
+        UPDATE freehold.operations o SET state = 'running', attempt = o.attempt + 1, epoch = fenced.epoch, \
+            lease_owner = $2, lease_expires_at = clock_timestamp() + $3, \
+            started_at = coalesce(o.started_at, clock_timestamp()) \
+        FROM fenced WHERE o.id = $1 RETURNING o.* \
+    ) ",
+    select_operations!("taken", "")
+);
 
 /// Tries so often to find another candidate after losing one to somebody else.
 const TRIES: usize = 5;
@@ -128,14 +133,14 @@ async fn take(
     if !still {
         return Ok(None);
     }
-    sqlx::query(TAKE)
+    let taken: OperationRow = sqlx::query_as(TAKE)
         .bind(id)
         .bind(&claim.owner)
         .bind(interval(claim.lease)?)
-        .execute(&mut *connection)
+        .fetch_one(&mut *connection)
         .await
         .during("claim an operation")?;
-    let operation = queries::known_operation(connection, OperationId::from_uuid(*id)).await?;
+    let operation = Operation::try_from(taken)?;
     let project = queries::known_project(connection, &operation.project).await?;
     let sealed = sealed::of(connection, Some(&project.reference)).await?;
     let lease = operation.lease.clone().ok_or(Failure::Unfit { what: "a lease" })?;

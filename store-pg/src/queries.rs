@@ -110,7 +110,7 @@ pub(crate) async fn operations(
     if !filter.states.is_empty() {
         // Written out, because the partial index of what is in flight is found by it.
         if filter.states.iter().all(|state| !state.has_ended()) {
-            query.push(" AND o.state IN ('running', 'waiting')");
+            query.push(" AND o.ended_at IS NULL");
         }
         query.push(" AND o.state = ANY (").push_bind(texts(&filter.states)).push(")");
     }

@@ -16,7 +16,7 @@ const PUT: &str = "INSERT INTO freehold.sealed AS there (project, name, version,
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT ((coalesce(project, '')), name) DO UPDATE \
     SET version = excluded.version, key_id = excluded.key_id, data = excluded.data \
     WHERE there.version < excluded.version";
-const FORGET: &str = "DELETE FROM freehold.sealed WHERE project = $1";
+const FORGET: &str = "DELETE FROM freehold.sealed WHERE coalesce(project, '') = $1";
 const KEYS: &str = "SELECT key_id, count(*) FROM freehold.sealed GROUP BY key_id";
 const NOT_UNDER: &str = "SELECT project, name, version, key_id, data FROM freehold.sealed \
     WHERE key_id <> $1 ORDER BY coalesce(project, ''), name LIMIT $2";

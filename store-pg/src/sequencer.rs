@@ -77,14 +77,16 @@ async fn number_batch(connection: &mut PgConnection) -> Result<(i64, i64)> {
 pub(crate) async fn events(pool: &PgPool, after: u64, limit: u32) -> Result<EventPage> {
     // Whoever asks for more than there can be finds nothing.
     let from = i64::try_from(after).unwrap_or(i64::MAX);
+    let mut connection = pool.acquire().await.during("read events")?;
     let rows = sqlx::query_as::<_, EventRow>(READ)
         .bind(from)
         .bind(i64::from(limit.clamp(1, PageRequest::MAX)))
-        .fetch_all(pool)
+        .fetch_all(&mut *connection)
         .await
         .during("read events")?;
     // Read afterwards: what was forgotten meanwhile is noticed.
-    let oldest: i64 = sqlx::query_scalar(OLDEST).fetch_one(pool).await.during("read the oldest number")?;
+    let oldest: i64 =
+        sqlx::query_scalar(OLDEST).fetch_one(&mut *connection).await.during("read the oldest number")?;
     if from.saturating_add(1) < oldest {
         let oldest = number("a sequence number", oldest)?;
         return Err(Error::detailed(
