@@ -1,8 +1,11 @@
 //! Removing all that a project has, found by its labels and its folder. What resists is named and keeps nothing else
 //! from going.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use freehold_core::{Context, Error, Kind, ProjectRef, Result};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::{
     engine::{Engine, at},
@@ -10,8 +13,13 @@ use crate::{
     observed::Observed,
 };
 
+/// How long a container that is being made or removed by somebody else is left alone before the next pass.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// Removes a project: containers, then networks and volumes, then the folder. What lands while it works, a late request
-/// of a call that was cancelled for instance, goes in another pass.
+/// of a call that was cancelled for instance, goes in another pass. So does a container whose removal was answered well
+/// and that is listed all the same: the engine lists one before it is made (Docker answers its removal with 404), and
+/// after somebody else began to remove it (409). Such passes end with the context's margin.
 ///
 /// # Errors
 /// The first thing that resisted, with all that is left in the context pair `left`.
@@ -21,26 +29,43 @@ pub(crate) async fn destroy(
     ctx: &Context,
     project: &ProjectRef,
 ) -> Result<()> {
+    let patience = Instant::now() + ctx.margin();
     let mut observed = Observed::of(engine, ctx, Some(project)).await?;
     loop {
-        let failures = remove(engine, files, ctx, project, &observed).await?;
+        let pass = remove(engine, files, ctx, project, &observed).await?;
         let rest = Observed::of(engine, ctx, Some(project)).await?;
         if !rest.has_more_than(&observed) {
-            return verdict(files, project, &rest, failures).await;
+            let settled = rest.containers.iter().all(|container| pass.resisted.contains(&container.id));
+            if settled || Instant::now() >= patience {
+                return verdict(files, project, &rest, pass.failures).await;
+            }
+            let pause = async {
+                tokio::time::sleep(SETTLING).await;
+                Ok(())
+            };
+            ctx.bounded("see the engine finish with a container", pause).await?;
         }
         observed = rest;
     }
 }
 
-/// One pass over what was found. Answers what resisted.
+/// What a pass could not remove.
+#[derive(Debug, Default)]
+struct Pass {
+    failures: Vec<Error>,
+    /// The containers among it, by id.
+    resisted: BTreeSet<String>,
+}
+
+/// One pass over what was found.
 async fn remove(
     engine: &Engine,
     files: &Files,
     ctx: &Context,
     project: &ProjectRef,
     observed: &Observed,
-) -> Result<Vec<Error>> {
-    let mut failures = Vec::new();
+) -> Result<Pass> {
+    let mut pass = Pass::default();
     // Nobody needs what is in them any more, so nothing is stopped with care.
     let containers = observed.containers.iter().map(|container| async {
         let service = container.service();
@@ -48,7 +73,10 @@ async fn remove(
         let removed = engine.remove_container(ctx, &container.id).await;
         removed.map_err(|error| at("remove container", service, error))
     });
-    collect(&mut failures, join_all(containers).await)?;
+    let removals = join_all(containers).await;
+    let resisted = observed.containers.iter().zip(&removals).filter(|(_, removal)| removal.is_err());
+    pass.resisted.extend(resisted.map(|(container, _)| container.id.clone()));
+    collect(&mut pass.failures, removals)?;
     let networks = observed.networks.iter().map(|network| async {
         ctx.step("remove network", "").await?;
         engine.remove_network(ctx, network).await.map_err(|error| at("remove network", "", error))
@@ -58,16 +86,16 @@ async fn remove(
         engine.remove_volume(ctx, volume).await.map_err(|error| at("remove volume", "", error))
     });
     let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
-    collect(&mut failures, networks)?;
-    collect(&mut failures, volumes)?;
+    collect(&mut pass.failures, networks)?;
+    collect(&mut pass.failures, volumes)?;
     if files.has_remains(project).await? {
         ctx.step("remove folder", "").await?;
         if let Err(error) = files.remove_project(project).await {
             let message = format!("remove folder {}", files.project(project).display());
-            failures.push(at("remove folder", "", Error::internal(message).because(error)));
+            pass.failures.push(at("remove folder", "", Error::internal(message).because(error)));
         }
     }
-    Ok(failures)
+    Ok(pass)
 }
 
 /// Whether all is gone: the engine removes some things only behind its answer.

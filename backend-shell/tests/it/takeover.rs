@@ -46,7 +46,7 @@ async fn the_hook_of_a_host_that_was_killed_is_ended_before_another_acts() {
     let began = Instant::now();
     world.backend.pause(&minute(), &project).await.unwrap();
     assert!(!runs(grandchild));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(50), "it waited for its own deadline");
     // The hook hangs for whoever calls it, so the folder goes another way.
     fs::remove_dir_all(world.data.join("projects").join(project.project.as_str())).unwrap();
 }
