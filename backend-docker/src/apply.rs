@@ -189,6 +189,7 @@ impl Apply<'_> {
         let ready = match started {
             Ok(()) => {
                 stages.reach(&node.service, Stage::Started);
+                self.mend_passwords(&id, node, graph).await?;
                 self.ctx.step("wait until ready", service).await?;
                 self.watch
                     .ready(self.ctx, &id, node)
@@ -249,6 +250,18 @@ impl Apply<'_> {
             return Ok(());
         }
         self.upload("write configs and secrets", id, node, archive(&node.files)).await
+    }
+
+    /// Gives the database the passwords that the project has, where they differ: its data outlives its container, and
+    /// keeps those that it was made with. The first time it takes them by itself.
+    async fn mend_passwords(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
+        let roles = graph.roles.as_ref().filter(|roles| roles.service == node.service);
+        match roles {
+            Some(roles) if self.purpose != Purpose::First => {
+                roles.mend(&self.watch.engine, self.ctx, id).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Copies the first-run files into a container before its very first start. They are in no mount, so a container

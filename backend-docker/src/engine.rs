@@ -16,6 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub(crate) use self::{
     containers::{Container, State},
+    exec::Exit,
     images::Image,
     networks::Network,
     volumes::Volume,

@@ -7,6 +7,8 @@ use freehold_core::{ProjectRef, SecretString, ServiceName, stack::Protocol};
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
+use crate::roles::Roles;
+
 /// Everything that one project has on an engine while it runs. Its `Debug` shows no value of an environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Graph {
@@ -20,6 +22,8 @@ pub(crate) struct Graph {
     pub(crate) containers: Vec<ContainerNode>,
     /// Where first-run files go.
     pub(crate) first_run: Option<FirstRunPlace>,
+    /// The roles of its database that have its password.
+    pub(crate) roles: Option<Roles>,
 }
 
 /// One network.

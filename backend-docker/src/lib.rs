@@ -49,8 +49,10 @@ mod plan;
 mod ports;
 mod probe;
 mod project;
+mod roles;
 mod stack;
 mod stop;
+mod verifier;
 mod watch;
 
 pub use crate::{

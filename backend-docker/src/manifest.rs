@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    SecretName, ServiceName, StackName,
+    Runtime, SecretName, ServiceName, StackName,
     stack::{DatabaseSpec, PortTarget, Protocol, SecretGenerator},
 };
 use serde::Deserialize;
 
-use crate::compose::problem::{Problem, Result};
+use crate::{
+    compose::problem::{Problem, Result},
+    roles::Roles,
+};
 
 /// The manifest's file name.
 pub(crate) const FILE: &str = "freehold.toml";
@@ -57,6 +60,21 @@ pub(crate) struct Database {
     user: String,
     name: String,
     password: SecretName,
+    /// Who may set passwords inside the container, and which roles have that one.
+    #[serde(default)]
+    repair: Repair,
+}
+
+/// How a database that does not take the project's password is mended, without it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Repair {
+    /// The superuser whom the server trusts inside its container; the database's user unless said.
+    superuser: Option<String>,
+    /// Where it does so; the socket that psql uses by itself unless said.
+    host: Option<String>,
+    /// All roles that have the password; the database's user alone unless said.
+    roles: Vec<String>,
 }
 
 /// A TCP port of a service.
@@ -213,8 +231,22 @@ impl Url {
     }
 }
 
+impl Database {
+    /// The roles that have the project's password.
+    pub(crate) fn roles(&self, runtime: &Runtime) -> freehold_core::Result<Roles> {
+        let Repair { superuser, host, roles } = self.repair.clone();
+        Ok(Roles {
+            service: self.service.clone(),
+            superuser: superuser.unwrap_or_else(|| self.user.clone()),
+            host,
+            names: if roles.is_empty() { vec![self.user.clone()] } else { roles },
+            password: runtime.secret(&self.password)?.clone(),
+        })
+    }
+}
+
 impl From<Database> for DatabaseSpec {
-    fn from(Database { service, port, user, name, password }: Database) -> Self {
+    fn from(Database { service, port, user, name, password, repair: _ }: Database) -> Self {
         Self { service, port, user, name, password }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn plan(stack: &Stack, runtime: &Runtime, surroundings: &Surroundings
     for service in &services {
         containers.push(planner.container(service, &mut volumes)?);
     }
+    let database = stack.manifest().database.as_ref();
     let runs = |name: &str| services.iter().any(|service| service.name == *name);
     Ok(Graph {
         project: runtime.project,
@@ -46,6 +47,7 @@ pub(crate) fn plan(stack: &Stack, runtime: &Runtime, surroundings: &Surroundings
             .as_ref()
             .filter(|place| runs(place.service.as_str()))
             .map(|place| FirstRunPlace { service: place.service.clone(), path: place.path.clone() }),
+        roles: database.map(|database| database.roles(runtime)).transpose()?,
     })
 }
 

@@ -251,6 +251,15 @@ impl ControlPlane {
         self.execute(Command::Reconfigure(*project, Box::new(settings)), None).await
     }
 
+    /// Brings a project's settings into force once more, as they are. A database that does not take the passwords that
+    /// the store has is given them, by a way that needs none.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn repair(&self, project: &ProjectRef) -> Result<Accepted> {
+        self.reconfigure(project, Reconfigure::default()).await
+    }
+
     /// Removes a project with its data. One that is going down or gone already is answered with the operation that is
     /// there.
     ///

@@ -44,19 +44,26 @@ pub(crate) fn make(
     Ok(made)
 }
 
+/// Checks that a stack declares a secret.
+///
+/// # Errors
+/// `InvalidInput` listing those that it has.
+pub(crate) fn check_known(stack: &StackSpec, field: &str, name: &SecretName) -> Result<()> {
+    if stack.secrets.iter().any(|spec| spec.name == *name) {
+        return Ok(());
+    }
+    let known: Vec<_> = stack.secrets.iter().map(|spec| spec.name.as_str()).collect();
+    let problem = format_args!("stack {} has no secret {name:?}: it has {}", stack.name, known.join(", "));
+    Err(Error::invalid(field, problem))
+}
+
 /// Checks secrets that a caller chose.
 ///
 /// # Errors
 /// `InvalidInput` naming the secret, never its value.
 pub(crate) fn check_chosen(stack: &StackSpec, chosen: &BTreeMap<SecretName, SecretString>) -> Result<()> {
     for (name, value) in chosen {
-        if !stack.secrets.iter().any(|spec| spec.name == *name) {
-            let known: Vec<_> = stack.secrets.iter().map(|spec| spec.name.as_str()).collect();
-            return Err(Error::invalid(
-                "secrets",
-                format_args!("stack {} has no secret {name:?}: it has {}", stack.name, known.join(", ")),
-            ));
-        }
+        check_known(stack, "secrets", name)?;
         let text = value.expose_secret();
         if text.is_empty() || text.len() > MAX_CHOSEN || text.chars().any(char::is_control) {
             return Err(Error::invalid(

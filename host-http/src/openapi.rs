@@ -16,7 +16,7 @@ use crate::routes::{commands, doctor, events, observation, operations, operators
     ),
     paths(
         projects::create, projects::list, projects::show, projects::amend, projects::wait, projects::secrets,
-        commands::retry, commands::pause, commands::resume, commands::restart, commands::reconfigure, commands::destroy,
+        commands::retry, commands::pause, commands::resume, commands::restart, commands::reconfigure, commands::repair, commands::destroy,
         observation::health, observation::plan, observation::logs,
         operations::list, operations::show, operations::wait, operations::progress, operations::cancel,
         events::page, events::follow,

@@ -69,6 +69,56 @@ fn a_killed_postgresql_is_brought_back_after_a_restart_of_the_host_with_the_reas
     stop_store(host, &state);
 }
 
+#[test]
+fn a_host_killed_in_the_middle_of_a_rotation_converges_on_the_new_password_and_the_old_one_is_refused() {
+    if !postgresql() {
+        return;
+    }
+    let folder = passable_folder();
+    let state = folder.path().join("state");
+    let mut host = HostProcess::start(&state);
+    let _ = host.json(&["create", "demo"]);
+    let project = text(&host.json(&["show", "demo"])["ref"]).to_owned();
+    let password = |host: &HostProcess| {
+        let shown = host.json(&["show", "demo", "--secrets"]);
+        let port = shown["project"]["connection"]["database"]["endpoint"]["public"]["port"].as_u64();
+        (port.unwrap(), text(&shown["secrets"]["db_pass"]).to_owned())
+    };
+    let hook = shell_folder(&state, &project).join("group.json");
+    // Once as soon as it is durable, once while the hook works.
+    for in_the_hook in [false, true] {
+        let old = password(&host).1;
+        let accepted = host.json(&["rotate", "demo", "db_pass", "--no-wait"]);
+        let operation = text(&accepted["operation"]["id"]).to_owned();
+        while in_the_hook && !hook.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        host.kill();
+        host = HostProcess::start(&state);
+        let state_of = |host: &HostProcess| {
+            let all = host.json(&["operations"]);
+            let found = all.as_array().unwrap().iter().find(|one| text(&one["id"]) == operation).cloned();
+            text(&found.unwrap()["state"]).to_owned()
+        };
+        wait_until("the rotation ends", || state_of(&host) == "succeeded");
+        let (port, new) = password(&host);
+        assert_ne!(new, old);
+        assert_eq!(log_in(port, &new), Ok(()));
+        assert!(log_in(port, &old).unwrap_err().contains("password authentication failed"));
+        assert_eq!(host.json(&["show", "demo"])["status"], "ACTIVE_HEALTHY");
+    }
+    assert_eq!(servers(&project), 1);
+    let _ = host.json(&["destroy", "demo", "--yes"]);
+    stop_store(host, &state);
+}
+
+/// Logs in to a project's database and out again.
+fn log_in(port: u64, password: &str) -> Result<(), String> {
+    let address = freehold_core::Address { host: "127.0.0.1".into(), port: u16::try_from(port).unwrap() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(freehold_tests::Psql::new(address, password).run("select 1")).map(drop)
+}
+
 /// How often the project came to a status.
 fn became(host: &HostProcess, status: &str) -> usize {
     let events = host.json(&["events"]);

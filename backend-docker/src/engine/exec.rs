@@ -4,14 +4,15 @@ use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
 };
-use freehold_core::Context;
+use freehold_core::{Context, ExposeSecret, SecretString};
 use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 
 use super::Engine;
 use crate::error::EngineError;
 
 /// How much of what a program prints is kept.
-const OUTPUT_LIMIT: usize = 4096;
+const OUTPUT_LIMIT: usize = 16 * 1024;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -28,8 +29,30 @@ impl Engine {
         container: &str,
         command: &[String],
     ) -> Result<Exit, EngineError> {
+        self.run(ctx, container, command, None).await
+    }
+
+    /// The same for a program that reads `input` to its end. What is in it is seen by that program alone.
+    pub(crate) async fn exec_with_input(
+        &self,
+        ctx: &Context,
+        container: &str,
+        command: &[String],
+        input: &SecretString,
+    ) -> Result<Exit, EngineError> {
+        self.run(ctx, container, command, Some(input)).await
+    }
+
+    async fn run(
+        &self,
+        ctx: &Context,
+        container: &str,
+        command: &[String],
+        given: Option<&SecretString>,
+    ) -> Result<Exit, EngineError> {
         let run = async {
             let options = CreateExecOptions {
+                attach_stdin: Some(given.is_some()),
                 attach_stdout: Some(true),
                 attach_stderr: Some(true),
                 cmd: Some(command.to_vec()),
@@ -37,9 +60,14 @@ impl Engine {
             };
             let exec = self.client().create_exec(container, options).await?;
             let mut output = Vec::new();
-            if let StartExecResults::Attached { output: mut lines, .. } =
+            if let StartExecResults::Attached { output: mut lines, mut input } =
                 self.client().start_exec(&exec.id, None::<StartExecOptions>).await?
             {
+                if let Some(given) = given {
+                    // A program that ended before it read all of it says why by its code.
+                    let _ = input.write_all(given.expose_secret().as_bytes()).await;
+                    let _ = input.shutdown().await;
+                }
                 while let Some(line) = lines.next().await {
                     let bytes = LogOutput::into_bytes(line?);
                     output.extend_from_slice(&bytes[..bytes.len().min(OUTPUT_LIMIT - output.len())]);

@@ -230,10 +230,11 @@ impl Planner<'_> {
 
     fn probe(&self, service: &Service) -> Result<Option<Probe>> {
         let stack = self.identity.stack;
-        let Some(probe) = stack.manifest().services.get(&service.name).and_then(|said| said.probe.clone())
-        else {
-            return Ok(None);
-        };
+        let said = stack.manifest().services.get(&service.name).and_then(|said| said.probe.clone());
+        // The database is asked by logging in: nothing else tells that it does not take the project's password.
+        let database = stack.spec().database.as_ref().filter(|database| database.service == service.name);
+        let log_in = database.map(|database| manifest::Probe::Postgres { port: database.port });
+        let Some(probe) = said.or(log_in) else { return Ok(None) };
         Ok(Some(match probe {
             manifest::Probe::Tcp { port } => Probe::Tcp { port },
             manifest::Probe::Http { port, path } => Probe::Http { port, path },

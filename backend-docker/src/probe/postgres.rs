@@ -80,7 +80,14 @@ async fn log_in(
 fn describe(error: &tokio_postgres::Error) -> Refusal {
     match error.as_db_error() {
         Some(answer) => Refusal {
-            problem: format!("{} (SQLSTATE {})", answer.message(), answer.code().code()),
+            problem: if *answer.code() == SqlState::INVALID_PASSWORD {
+                format!(
+                    "{} (SQLSTATE 28P01): the database has another password than the store; repair the project",
+                    answer.message()
+                )
+            } else {
+                format!("{} (SQLSTATE {})", answer.message(), answer.code().code())
+            },
             wrong_password: *answer.code() == SqlState::INVALID_PASSWORD,
         },
         None => error.to_string().into(),

@@ -176,7 +176,7 @@ check_port() {
     fi
 }
 
-# Starts the server unless it runs, waits until it answers, and makes the given password the one that counts.
+# Starts the server unless it runs, and waits until it answers.
 start_server() {
     if ! server_pid >/dev/null; then
         kill_tenant
@@ -191,7 +191,7 @@ start_server() {
             exec_as_tenant setsid sh -c 'umask 077; log=$1; shift; exec "$@" </dev/null >>"$log" 2>&1' sh "$log" \
                 "$bin/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 \
                 -c unix_socket_directories="$run" -c unix_socket_permissions=0700 -c hba_file="$data/pg_hba.conf" \
-                -c ident_file="$data/pg_ident.conf" -c logging_collector=off
+                -c ident_file="$data/pg_ident.conf" -c logging_collector=off -c lc_messages=C
         ) &
         starting=$!
         until as_tenant "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
@@ -246,6 +246,9 @@ alter role $login login password '$(printf '%s' "$password" | sed "s/'/''/g")';
 SQL
 }
 
+# Sets the password unless it is the one that counts already: to set it writes another verifier each time.
+mend_password() { login_psql -c 'select 1' >/dev/null 2>&1 || set_password; }
+
 # The server runs: says so, by a login as people do it.
 report_ready() {
     version=$(login_psql -c "select split_part(current_setting('server_version'), ' ', 1)") ||
@@ -259,6 +262,6 @@ start_provisioned() {
     as_tenant test -s "$data/PG_VERSION" || fail 70 "start PostgreSQL: its data in $data is gone"
     find_postgres
     start_server
-    set_password
+    mend_password
     report_ready
 }

@@ -223,3 +223,47 @@ async fn projects_made_at_once_are_reached_with_their_own_password_alone() {
         assert!(sql_with(project, secret(other, "db_pass"), "select 1").is_err());
     }
 }
+
+#[tokio::test]
+async fn another_password_is_told_as_28p01_and_mended_through_the_socket_and_only_where_it_differs() {
+    let world = World::postgres().await;
+    let (backend, mut project) = (&world.backend, world.project());
+    backend.provision(&minute(), &project).await.unwrap();
+    let server = world.server(&project);
+    let drift = || sql(&project, "alter role postgres password 'drifted'").unwrap();
+    drift();
+    let health = backend.health(&minute(), &project).await.unwrap();
+    let told = health.services[0].last_error.clone().unwrap();
+    assert_eq!(health.services[0].state, ServiceState::Unhealthy);
+    assert!(told.contains("28P01") && told.contains("\"postgres\""), "{told}");
+    let plan = backend.plan(&minute(), &project, Wish::Active).await.unwrap();
+    assert_eq!((plan.changes.len(), plan.changes[0].resource.as_str()), (1, "role"));
+
+    backend.reconfigure(&minute(), &project).await.unwrap();
+    assert!(backend.health(&minute(), &project).await.unwrap().is_healthy());
+    assert!(
+        sql_with(&project, "drifted", "select 1").unwrap_err().contains("password authentication failed")
+    );
+    assert_eq!(world.server(&project), server, "the server was left alone");
+
+    // A verifier has a random salt: the same one means that nothing was written. As root people are superusers.
+    if is_root() {
+        let verifier =
+            || sql(&project, "select rolpassword from pg_authid where rolname = 'postgres'").unwrap();
+        let before = verifier();
+        backend.reconfigure(&minute(), &project).await.unwrap();
+        assert_eq!(verifier(), before);
+    }
+    drift();
+    backend.pause(&minute(), &project).await.unwrap();
+    backend.resume(&minute(), &project).await.unwrap();
+    assert_eq!(sql(&project, "select 1").unwrap(), "1");
+
+    let (name, old) = (SecretName::new("db_pass").unwrap(), secret(&project, "db_pass").to_owned());
+    project.secrets.insert(name, "rotated: it's\\new".into());
+    project.generation += 1;
+    backend.reconfigure(&minute(), &project).await.unwrap();
+    backend.reconfigure(&minute(), &project).await.unwrap();
+    assert_eq!(sql(&project, "select 1").unwrap(), "1");
+    assert!(sql_with(&project, &old, "select 1").unwrap_err().contains("password authentication failed"));
+}

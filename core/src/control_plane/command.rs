@@ -1,6 +1,6 @@
 //! What callers ask of a control plane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 
@@ -129,6 +129,8 @@ impl CreateProject {
 pub struct Reconfigure {
     /// Secrets that get another value. Tokens signed by one of them are made anew.
     pub secrets: BTreeMap<SecretName, SecretString>,
+    /// Secrets that get a new value of their own making. Tokens signed by one of them are made anew.
+    pub rotate: BTreeSet<SecretName>,
     /// All variables, replacing those that there were.
     pub variables: Option<BTreeMap<String, SecretString>>,
     /// Other exclusions.

@@ -138,8 +138,8 @@ impl Inner {
             check_variables(variables)?;
             sealed.push(self.vault.seal_variables(project.reference, generation, variables).await?);
         }
-        if !settings.secrets.is_empty() {
-            let secrets = self.rotated(&project, stack, &settings.secrets).await?;
+        if !settings.secrets.is_empty() || !settings.rotate.is_empty() {
+            let secrets = self.rotated(&project, stack, settings).await?;
             sealed.extend(self.vault.seal_secrets(project.reference, generation, &secrets).await?);
         }
         update.generation = Some(generation);
@@ -147,17 +147,25 @@ impl Inner {
         Ok(Prepared::change(Change { sealed, ..command(update, operation) }))
     }
 
-    /// The secrets that change when some are chosen anew: those, and the tokens that one of them signs.
+    /// The secrets that change when some are chosen or made anew: those, and the tokens that one of them signs.
     async fn rotated(
         &self,
         project: &Project,
         stack: &StackSpec,
-        chosen: &BTreeMap<SecretName, SecretString>,
+        settings: &Reconfigure,
     ) -> Result<BTreeMap<SecretName, SecretString>> {
+        let Reconfigure { secrets: chosen, rotate, .. } = settings;
         secrets::check_chosen(stack, chosen)?;
+        for name in rotate {
+            secrets::check_known(stack, "rotate", name)?;
+            if chosen.contains_key(name) {
+                let problem = format_args!("{name} is chosen in `secrets`: it is one or the other");
+                return Err(Error::invalid("rotate", problem));
+            }
+        }
         let items = self.store.sealed(Some(&project.reference)).await?;
         let mut kept = self.vault.open(project.reference, &items).await?.secrets;
-        let mut changed: Vec<SecretName> = chosen.keys().cloned().collect();
+        let mut changed: Vec<SecretName> = chosen.keys().chain(rotate).cloned().collect();
         for spec in &stack.secrets {
             if let SecretGenerator::Jwt { key, .. } = &spec.generator
                 && changed.contains(key)

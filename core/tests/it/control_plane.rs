@@ -7,6 +7,7 @@ mod life;
 #[cfg(feature = "mock")]
 mod outages;
 mod requests;
+mod rotation;
 mod watching;
 
 use std::{sync::Arc, time::Duration};

@@ -21,6 +21,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/reconfigure", |call| {
         Box::pin(reconfigure(call))
     }),
+    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/repair", |call| Box::pin(repair(call))),
     Route::new(Method::DELETE, "/api/freehold/v1/projects/{ref}", |call| Box::pin(destroy(call))),
 ];
 
@@ -112,6 +113,22 @@ async fn restart(call: Call) -> Result<Response> {
 async fn reconfigure(call: Call) -> Result<Response> {
     let settings = call.json::<wire::ReconfigureProject>()?.into();
     Ok(accept(&call, Command::Reconfigure(call.project()?, Box::new(settings))).await?.1)
+}
+
+/// Bring a project's settings into force once more, as they are.
+///
+/// A database that does not take the passwords that the store has is given them, by a way that needs none.
+#[utoipa::path(
+    post, path = "/api/freehold/v1/projects/{ref}/repair", tag = "commands", operation_id = "repair_project",
+    params(("ref" = String, Path, description = "The project")),
+    responses(
+        (status = 202, body = wire::Accepted),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "Not in this status, or another operation is in flight"),
+    ),
+)]
+async fn repair(call: Call) -> Result<Response> {
+    Ok(accept(&call, Command::Reconfigure(call.project()?, Box::default())).await?.1)
 }
 
 /// Destroy a project with its data.

@@ -1,6 +1,6 @@
 //! What callers ask for, and the answer to a command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_core::{
     OrganizationId, ProjectName, Result, SecretName, SecretString, StackName, TargetName,
@@ -96,6 +96,9 @@ pub struct ReconfigureProject {
     /// Secrets that get another value. Tokens signed by one of them are made anew.
     #[schema(value_type = BTreeMap<String, Secret>)]
     pub secrets: BTreeMap<SecretName, Secret>,
+    /// Secrets that get a new value of the host's making. Tokens signed by one of them are made anew.
+    #[schema(value_type = BTreeSet<String>)]
+    pub rotate: BTreeSet<SecretName>,
     /// Services that are not to run, all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded_services: Option<Vec<String>>,
@@ -140,6 +143,7 @@ impl From<ReconfigureProject> for Reconfigure {
     fn from(request: ReconfigureProject) -> Self {
         Self {
             secrets: opened(request.secrets),
+            rotate: request.rotate,
             variables: request.variables.map(opened),
             excluded: request.excluded_services,
             limits: request.limits.map(freehold_core::Limits::from),

@@ -18,6 +18,7 @@ async fn a_project_is_created_paused_resumed_restarted_reconfigured_and_destroye
         ("resume", "ACTIVE_HEALTHY"),
         ("restart", "ACTIVE_HEALTHY"),
         ("reconfigure", "ACTIVE_HEALTHY"),
+        ("repair", "ACTIVE_HEALTHY"),
     ] {
         let reply = host.send("POST", &format!("{path}/{verb}"), &json!({})).await;
         assert_eq!(reply.status(), 202, "{verb}: {}", reply.text());
@@ -163,4 +164,23 @@ async fn a_field_that_is_wrong_is_named_by_its_path() {
         "{}",
         reply.text()
     );
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_by_its_name_alone_and_the_answer_does_not_show_the_new_one() {
+    let host = Host::new().await;
+    let path = format!("{V1}/projects/{}", host.project("demo").await);
+    let secret = async || {
+        let secrets = host.get(&format!("{path}/secrets")).await.json();
+        secrets["secrets"]["db_password"].as_str().unwrap().to_owned()
+    };
+    let before = secret().await;
+    let rotate = json!({ "rotate": ["db_password"] });
+    let reply = host.send("POST", &format!("{path}/reconfigure"), &rotate).await;
+    assert_eq!(reply.status(), 202, "{}", reply.text());
+    assert_eq!(host.ended(&reply.json()).await["state"], "succeeded");
+    let after = secret().await;
+    assert!(after != before && !reply.text().contains(&after));
+    let unknown = host.send("POST", &format!("{path}/reconfigure"), &json!({ "rotate": ["nope"] })).await;
+    assert_eq!(unknown.status(), 400, "{}", unknown.text());
 }

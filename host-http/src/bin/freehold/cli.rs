@@ -175,6 +175,16 @@ pub(crate) enum Remote {
     },
     /// Bring other settings of a project into force; what is not named stays as it is
     Reconfigure(Box<ReconfigureArguments>),
+    /// Give secrets of a project new values, and bring them into force
+    Rotate {
+        #[command(flatten)]
+        target: Target,
+        /// The secrets, as `freehold show PROJECT --secrets` names them
+        #[arg(required = true, value_name = "SECRET")]
+        secrets: Vec<String>,
+    },
+    /// Bring a project's settings into force once more; a database that refuses the store's password is given it
+    Repair(Target),
     /// List operations, newest first
     Operations {
         /// Only of this project, by ref or name

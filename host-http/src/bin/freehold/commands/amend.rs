@@ -1,5 +1,8 @@
 //! Commands that change what is known of a project, or its settings.
 
+use std::collections::BTreeSet;
+
+use freehold_core::SecretName;
 use freehold_host::wire::{Accepted, AmendProject, Limits, Project, ReconfigureProject};
 
 use super::{
@@ -7,7 +10,7 @@ use super::{
     create::{bytes, excluded, secrets},
 };
 use crate::{
-    cli::ReconfigureArguments,
+    cli::{ReconfigureArguments, Target},
     env_file,
     exit::{Failure, Result},
     print,
@@ -57,6 +60,7 @@ pub(super) async fn reconfigure(session: &Session, arguments: &ReconfigureArgume
     let request = ReconfigureProject {
         variables: arguments.variables.as_deref().map(env_file::read).transpose()?,
         secrets: secrets(arguments.secrets.as_deref())?,
+        rotate: BTreeSet::new(),
         excluded_services: excluded(&arguments.excluded, arguments.exclude_nothing),
         limits,
     };
@@ -70,4 +74,13 @@ pub(super) async fn reconfigure(session: &Session, arguments: &ReconfigureArgume
     let path = format!("projects/{}/reconfigure", project.reference);
     let accepted: Accepted = session.client.post(&path, &request).await?;
     session.follow(accepted, arguments.target.no_wait).await
+}
+
+pub(super) async fn rotate(session: &Session, target: &Target, names: Vec<String>) -> Result<()> {
+    let project = session.client.find(&target.project).await?;
+    let rotate = names.into_iter().map(SecretName::new).collect::<Result<BTreeSet<_>, _>>()?;
+    let request = ReconfigureProject { rotate, ..ReconfigureProject::default() };
+    let path = format!("projects/{}/reconfigure", project.reference);
+    let accepted: Accepted = session.client.post(&path, &request).await?;
+    session.follow(accepted, target.no_wait).await
 }
