@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use freehold_core::control_plane::ControlPlane;
+use freehold_core::{Result, control_plane::ControlPlane};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use crate::{auth::Auth, error, routes};
+use crate::{auth::Auth, cors, error, routes, throttle::Throttle};
 
 /// Everything that the routes need. A cheap handle.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ struct Inner {
     auth: Auth,
     bounds: Bounds,
     shutdown: CancellationToken,
+    origins: Vec<String>,
+    throttle: Throttle,
 }
 
 /// What a request may cost.
@@ -39,7 +41,14 @@ impl Api {
     /// An API over a control plane.
     #[must_use]
     pub fn new(control: ControlPlane, auth: Auth) -> Self {
-        Self(Arc::new(Inner { control, auth, bounds: Bounds::default(), shutdown: CancellationToken::new() }))
+        Self(Arc::new(Inner {
+            control,
+            auth,
+            bounds: Bounds::default(),
+            shutdown: CancellationToken::new(),
+            origins: Vec::new(),
+            throttle: Throttle::default(),
+        }))
     }
 
     /// Bounds other than the default ones.
@@ -54,11 +63,22 @@ impl Api {
         Self(Arc::new(Inner { shutdown, ..Inner::clone(&self.0) }))
     }
 
+    /// Lets pages from these origins (`https://studio.example.com`) use the API from a browser, with their credentials.
+    /// Without one, browsers let none.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming what is no origin.
+    pub fn allow_origins(self, origins: Vec<String>) -> Result<Self> {
+        cors::check(&origins)?;
+        Ok(Self(Arc::new(Inner { origins, ..Inner::clone(&self.0) })))
+    }
+
     /// All routes as one filter, errors answered. Compose the [`routes`](Api::routes) with filters of your own before
     /// that if paths of yours come after these.
     #[must_use]
     pub fn filter(&self) -> BoxedFilter<(Response,)> {
-        self.routes().recover(error::recover).unify().boxed()
+        let answered = self.routes().recover(error::recover).unify().boxed();
+        cors::wrap(answered, &self.0.origins)
     }
 
     /// All routes as one filter that rejects what is not its own.
@@ -76,6 +96,10 @@ impl Api {
 
     pub(crate) fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
     }
 
     pub(crate) fn limits(&self) -> Bounds {

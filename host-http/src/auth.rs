@@ -1,11 +1,21 @@
-//! Who may use the API.
+//! Who is calling.
 
-use std::fmt;
+mod sessions;
+mod token;
 
-use freehold_core::{Error, ExposeSecret, Kind, Result, SecretString};
-use rand::{TryRngCore, rngs::OsRng};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use std::sync::Arc;
+
+use freehold_core::{
+    Error, Kind,
+    accounts::{AccountStore, Caller, Identity},
+};
+
+use crate::{gotrue::GoTrue, superuser::Standing};
+
+pub use self::{
+    sessions::{SessionConfig, Sessions},
+    token::{Token, TokenDigest},
+};
 
 /// How the API tells who is calling.
 #[derive(Clone, Debug)]
@@ -13,116 +23,158 @@ use subtle::ConstantTimeEq;
 pub enum Auth {
     /// Whoever bears the token of this digest may do everything (RFC 6750 section 2.1).
     Superuser(TokenDigest),
+    /// People with accounts, and the superuser.
+    Accounts(Accounts),
     /// Whoever gets here may do everything: the embedder's own filters decide before these.
     Embedder,
 }
 
+/// What it takes to know people. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    superuser: TokenDigest,
+    store: Arc<dyn AccountStore>,
+    sessions: Option<Sessions>,
+    gotrue: Option<GoTrue>,
+    standing: Standing,
+}
+
+/// Somebody whose credential was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// What they may do.
+    pub(crate) caller: Caller,
+    /// Who they are to the service that signs people in, where they came by a session: there may be no person yet.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Why nobody is known.
+#[derive(Debug)]
+pub(crate) enum Stranger {
+    /// The credential is none, or not valid: the reason, for people.
+    Refused(&'static str),
+    /// It cannot be checked now.
+    Unchecked(Error),
+}
+
+impl From<Error> for Stranger {
+    fn from(error: Error) -> Self {
+        Self::Unchecked(error)
+    }
+}
+
+impl Known {
+    fn superuser() -> Self {
+        Self { caller: Caller::superuser(), identity: None }
+    }
+}
+
+const NO_CREDENTIAL: &str =
+    "this needs the header `Authorization: Bearer TOKEN` with a token that is valid here";
+const WRONG_TOKEN: &str = "the token is not valid here";
+
 impl Auth {
-    /// Whether the value of an `Authorization` header gives access.
-    #[must_use]
-    pub fn admits(&self, authorization: Option<&str>) -> bool {
+    /// Who bears the value of an `Authorization` header.
+    pub(crate) async fn known(&self, authorization: Option<&str>) -> Result<Known, Stranger> {
+        let token = authorization
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or(Stranger::Refused(NO_CREDENTIAL));
         match self {
-            Self::Embedder => true,
-            Self::Superuser(digest) => authorization
-                .and_then(|value| value.split_once(' '))
-                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-                .is_some_and(|(_, token)| digest.matches(token.trim())),
+            Self::Embedder => Ok(Known::superuser()),
+            Self::Superuser(digest) => {
+                let right = digest.matches(token?);
+                right.then(Known::superuser).ok_or(Stranger::Refused(WRONG_TOKEN))
+            }
+            Self::Accounts(accounts) => accounts.known(token?).await,
+        }
+    }
+
+    /// The accounts, where there are any.
+    pub(crate) fn accounts(&self) -> Option<&Accounts> {
+        match self {
+            Self::Accounts(accounts) => Some(accounts),
+            Self::Superuser(_) | Self::Embedder => None,
         }
     }
 }
 
-/// A bearer token in the clear. Only a client file holds it; the store has its digest. `Debug` prints `***`.
-#[derive(Clone, Debug)]
-pub struct Token(SecretString);
-
-impl Token {
-    /// A new token of 256 random bits.
-    ///
-    /// # Errors
-    /// `Unavailable` if the system gives no randomness.
-    pub fn random() -> Result<Self> {
-        let mut bytes = [0; 32];
-        OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
-            Error::new(Kind::Unavailable, "get randomness from the system").because(error)
-        })?;
-        Ok(Self(format!("fh_{}", hexadecimal(&bytes)).into()))
-    }
-
-    /// A token as somebody kept it.
+impl Accounts {
+    /// People are those of this store, by their access tokens; whoever bears the token of the digest may do everything.
     #[must_use]
-    pub fn from_text(text: impl Into<SecretString>) -> Self {
-        Self(text.into())
+    pub fn new(superuser: TokenDigest, store: Arc<dyn AccountStore>) -> Self {
+        Self { superuser, store, sessions: None, gotrue: None, standing: Standing::default() }
     }
 
-    /// The digest that a store may keep.
+    /// Admits the sessions of people who signed in, too.
     #[must_use]
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.expose())
+    pub fn sessions(self, sessions: Sessions) -> Self {
+        Self { sessions: Some(sessions), ..self }
     }
 
-    /// The text itself, for the client file and the `Authorization` header.
+    /// Passes on to GoTrue what people need before they are known: signing up, getting a new password.
     #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-/// The SHA-256 of a token. A token has 256 random bits, so that it needs no salt and no slow hash.
-#[derive(Clone, Copy)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    fn of(token: &str) -> Self {
-        Self(Sha256::new().chain_update(b"freehold-token-1").chain_update(token).finalize().into())
+    pub fn gotrue(self, gotrue: GoTrue) -> Self {
+        Self { gotrue: Some(gotrue), ..self }
     }
 
-    /// A digest as a store kept it.
-    ///
-    /// # Errors
-    /// `Internal` if the text is no digest.
-    pub fn parse(text: &str) -> Result<Self> {
-        let mut bytes = [0; 32];
-        let well_formed = text.len() == 64 && text.is_ascii();
-        let parsed = well_formed
-            && bytes.iter_mut().enumerate().all(|(index, byte)| {
-                u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map(|value| *byte = value).is_ok()
-            });
-        parsed.then_some(Self(bytes)).ok_or_else(|| Error::internal("read the token's digest: it is none"))
-    }
-
-    /// Whether a token has this digest, in a time that does not depend on how much of it is right.
+    /// Shows on `/readyz` how far accounts are set up.
     #[must_use]
-    pub fn matches(&self, token: &str) -> bool {
-        Self::of(token).0.ct_eq(&self.0).into()
+    pub fn standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
-}
 
-impl fmt::Display for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hexadecimal(&self.0))
+    pub(crate) fn store(&self) -> &dyn AccountStore {
+        &*self.store
     }
-}
 
-impl fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenDigest(…)")
+    pub(crate) fn service(&self) -> Option<&GoTrue> {
+        self.gotrue.as_ref()
     }
-}
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// What keeps `/readyz` from being ready.
+    pub(crate) fn trouble(&self) -> Option<Kind> {
+        self.standing.trouble()
+    }
+
+    async fn known(&self, token: &str) -> Result<Known, Stranger> {
+        if self.superuser.matches(token) {
+            return Ok(Known::superuser());
+        }
+        let (person, identity) = if token.starts_with(token::PERSONAL) {
+            let owner = self.store.use_token(&TokenDigest::of(token).bytes()).await?;
+            (Some(owner.ok_or(Stranger::Refused(WRONG_TOKEN))?), None)
+        } else {
+            let sessions = self.sessions.as_ref().ok_or(Stranger::Refused(WRONG_TOKEN))?;
+            let identity = sessions.verify(token).await?;
+            (self.store.person(&identity.subject).await?, Some(identity))
+        };
+        let caller = match person {
+            Some(person) => {
+                let memberships = self.store.memberships(person.id).await?;
+                Caller::of(person, memberships)
+            }
+            None => Caller::of_memberships(Vec::new()),
+        };
+        Ok(Known { caller, identity })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_right_token_in_the_right_scheme_is_admitted() {
+    async fn admits(auth: &Auth, authorization: Option<&str>) -> bool {
+        auth.known(authorization).await.is_ok_and(|known| known.caller.superuser)
+    }
+
+    #[tokio::test]
+    async fn only_the_right_token_in_the_right_scheme_is_admitted() {
         let token = Token::random().unwrap();
         let auth = Auth::Superuser(token.digest());
-        assert!(auth.admits(Some(&format!("Bearer {}", token.expose()))));
-        assert!(auth.admits(Some(&format!("bearer {}", token.expose()))));
+        assert!(admits(&auth, Some(&format!("Bearer {}", token.expose()))).await);
+        assert!(admits(&auth, Some(&format!("bearer {}", token.expose()))).await);
         let wrong = format!("Bearer {}0", token.expose());
         let basic = format!("Basic {}", token.expose());
         for refused in [
@@ -134,23 +186,7 @@ mod tests {
             Some(&wrong),
             Some(&basic),
         ] {
-            assert!(!auth.admits(refused), "{refused:?}");
+            assert!(!admits(&auth, refused).await, "{refused:?}");
         }
-    }
-
-    #[test]
-    fn a_digest_survives_the_store_and_a_broken_one_is_told() {
-        let token = Token::random().unwrap();
-        assert!(TokenDigest::parse(&token.digest().to_string()).unwrap().matches(token.expose()));
-        for broken in ["", "zz", &"g".repeat(64), &"ä".repeat(32)] {
-            assert!(TokenDigest::parse(broken).is_err(), "{broken}");
-        }
-    }
-
-    #[test]
-    fn a_token_does_not_print() {
-        let token = Token::random().unwrap();
-        assert!(!format!("{token:?}").contains(token.expose()));
-        assert_eq!(token.expose().len(), 3 + 64);
     }
 }

@@ -2,19 +2,31 @@
 
 use std::{collections::BTreeMap, pin::Pin, str::FromStr, time::Duration};
 
-use freehold_core::{Error, OperationId, ProjectRef, Result, control_plane::ControlPlane};
+use freehold_core::{
+    Error, Kind, OperationId, Project, ProjectRef, Result,
+    accounts::{AccountStore, Caller, Identity},
+    control_plane::ControlPlane,
+};
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 use warp::{
     Buf, Filter, Rejection,
-    http::{HeaderMap, HeaderValue},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use crate::api::Api;
+use crate::{
+    api::Api,
+    auth::{Accounts, Known, Stranger},
+    error,
+    server::Peer,
+    throttle::Allowance,
+};
 
 const REQUEST_ID: &str = "x-request-id";
+
+static NOBODY: Caller = Caller { person: None, superuser: false, memberships: Vec::new() };
 
 type Incoming = Pin<Box<dyn Stream<Item = Result<Vec<u8>, warp::Error>> + Send + Sync>>;
 
@@ -22,6 +34,9 @@ type Incoming = Pin<Box<dyn Stream<Item = Result<Vec<u8>, warp::Error>> + Send +
 pub(crate) struct Call {
     api: Api,
     request_id: String,
+    peer: Option<Peer>,
+    known: Option<Known>,
+    project: Option<Project>,
     parameters: Parameters,
     headers: HeaderMap,
     query: String,
@@ -73,17 +88,22 @@ impl List {
 pub(crate) fn call(api: &Api) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone + use<> {
     let api = api.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::header::headers_cloned().and(query).and(warp::body::stream()).map(
-        move |headers: HeaderMap, query: String, body| Call {
+    warp::header::headers_cloned()
+        .and(query)
+        .and(warp::ext::optional::<Peer>())
+        .and(warp::body::stream())
+        .map(move |headers: HeaderMap, query: String, peer, body| Call {
             request_id: request_id(&headers),
             api: api.clone(),
+            peer,
+            known: None,
+            project: None,
             parameters: Parameters::default(),
             headers,
             query,
             incoming: Some(boxed(body)),
             body: Vec::new(),
-        },
-    )
+        })
 }
 
 fn boxed<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static) -> Incoming {
@@ -134,9 +154,63 @@ impl Call {
         &self.request_id
     }
 
-    /// Whether the caller's credential gives access.
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.api.auth().admits(self.header("authorization"))
+    /// Finds out who is calling.
+    ///
+    /// # Errors
+    /// The reply to whoever has no valid credential: 401, or 429 to those who try too many.
+    pub(crate) async fn identify(&mut self) -> Result<(), Response> {
+        match self.api.auth().known(self.header("authorization")).await {
+            Ok(known) => {
+                self.known = Some(known);
+                Ok(())
+            }
+            Err(Stranger::Unchecked(error)) => Err(error::reply(&error, &self.request_id)),
+            Err(Stranger::Refused(reason)) => {
+                self.spend(Allowance::Refusals)?;
+                Err(error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", reason, &self.request_id))
+            }
+        }
+    }
+
+    /// Counts what somebody unknown did against what their address may do.
+    ///
+    /// # Errors
+    /// The reply when there is nothing left of it: 429.
+    pub(crate) fn spend(&self, allowance: Allowance) -> Result<(), Response> {
+        let address = self.peer.map(|Peer(address)| address);
+        self.api.throttle().spend(address, allowance).map_err(|wait| {
+            let message = "too many such requests from this address: wait a little";
+            let id = &self.request_id;
+            let mut response =
+                error::refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message, id);
+            let seconds = HeaderValue::from(wait.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            response
+        })
+    }
+
+    /// Who is calling. On a route for anyone that is nobody.
+    pub(crate) fn caller(&self) -> &Caller {
+        self.known.as_ref().map_or(&NOBODY, |known| &known.caller)
+    }
+
+    /// Who is calling, as the service that signs people in knows them; `None` unless they came by a session.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.known.as_ref()?.identity.as_ref()
+    }
+
+    /// Where accounts are kept.
+    ///
+    /// # Errors
+    /// `Unsupported` if this host has none.
+    pub(crate) fn accounts(&self) -> Result<&dyn AccountStore> {
+        let accounts = self.api.auth().accounts().map(Accounts::store);
+        accounts.ok_or_else(|| Error::new(Kind::Unsupported, "look people up: this host has no accounts"))
+    }
+
+    /// Keeps the project that the rule looked at.
+    pub(crate) fn keep(&mut self, project: Project) {
+        self.project = Some(project);
     }
 
     /// A header's text, if it is there and readable.

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use freehold_core::{Detail, Error, Kind};
 use warp::{
     Rejection, Reply,
+    filters::cors::CorsForbidden,
     http::{StatusCode, header},
     reject,
     reply::Response,
@@ -86,6 +87,8 @@ pub(crate) async fn recover(rejection: Rejection) -> Result<Response, Infallible
     let id = crate::call::new_request_id();
     let mut response = if rejection.find::<reject::MethodNotAllowed>().is_some() {
         refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method", &id)
+    } else if rejection.find::<CorsForbidden>().is_some() {
+        refusal(StatusCode::FORBIDDEN, "forbidden", "pages of this origin may not use this API", &id)
     } else if rejection.is_not_found() {
         refusal(StatusCode::NOT_FOUND, "not_found", "no such path: /openapi.json lists them", &id)
     } else {

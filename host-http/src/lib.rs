@@ -39,16 +39,24 @@
 mod api;
 pub mod auth;
 mod call;
+mod cors;
 pub mod error;
+mod gotrue;
 mod metrics;
 pub mod openapi;
 mod route;
 mod routes;
+mod rule;
 pub mod server;
 mod stream;
+mod studio;
+mod superuser;
+mod throttle;
 pub mod wire;
 
 pub use crate::{
     api::{Api, Bounds},
-    auth::{Auth, Token, TokenDigest},
+    auth::{Accounts, Auth, SessionConfig, Sessions, Token, TokenDigest},
+    gotrue::{GoTrue, GoTrueConfig},
+    superuser::{Standing, Superuser, ensure_organization},
 };

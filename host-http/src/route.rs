@@ -16,19 +16,11 @@ use crate::{
     api::Api,
     call::{self, Call, Parameters},
     error,
+    rule::Rule,
 };
 
 /// What a handler gives back.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Anybody, without a credential.
-    Anyone,
-    /// Whoever the API's [`Auth`](crate::auth::Auth) admits.
-    Credential,
-}
 
 /// One route. Each is in a table of its group, so that none can be without a rule.
 #[derive(Clone, Debug)]
@@ -38,20 +30,19 @@ pub(crate) struct Route {
     /// The path, with parameters in braces, as the OpenAPI document has it.
     pub(crate) path: &'static str,
     /// Who may use it.
-    pub(crate) access: Access,
+    pub(crate) rule: Rule,
     handler: fn(Call) -> Answer,
 }
 
 impl Route {
-    /// A route that needs a credential.
-    pub(crate) const fn new(method: Method, path: &'static str, handler: fn(Call) -> Answer) -> Self {
-        Self { method, path, access: Access::Credential, handler }
-    }
-
-    /// The same route without a need for a credential.
-    pub(crate) const fn open(mut self) -> Self {
-        self.access = Access::Anyone;
-        self
+    /// A route: there is none without a rule.
+    pub(crate) const fn new(
+        method: Method,
+        path: &'static str,
+        rule: Rule,
+        handler: fn(Call) -> Answer,
+    ) -> Self {
+        Self { method, path, rule, handler }
     }
 
     /// The route as a filter. It rejects only what is not its path or method.
@@ -70,7 +61,12 @@ impl Route {
             .boxed()
     }
 
-    /// Checks the credential, does the work within the time limit, and turns whatever comes of it into a reply.
+    /// Whether Studio and its kin call it, which compare messages.
+    fn is_studios(&self) -> bool {
+        ["/api/platform/", "/api/v1/", "/v1/"].iter().any(|prefix| self.path.starts_with(prefix))
+    }
+
+    /// Checks the credential and the rule, does the work within the time limit, and turns whatever comes of it into a reply.
     async fn answer(self, mut call: Call) -> Result<Response, Infallible> {
         let id = call.request_id().to_owned();
         let span = tracing::info_span!(
@@ -81,16 +77,27 @@ impl Route {
             status = tracing::field::Empty
         );
         let answer = async {
-            if self.access == Access::Credential && !call.is_admitted() {
-                let message =
-                    "this needs the header `Authorization: Bearer TOKEN` with a token that is valid here";
-                return error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", message, &id);
+            if self.rule.needs_credential()
+                && let Err(refusal) = call.identify().await
+            {
+                return refusal;
             }
             let limit = call.api().limits();
             let work = async {
                 if !call.read_body().await {
                     let message = format!("the body is broken off or longer than {} bytes", limit.body);
                     return Ok(error::refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message, &id));
+                }
+                let verdict = match self.rule.check(&mut call).await {
+                    Err(failure) if failure.kind() == Kind::NotFound && self.is_studios() => {
+                        let (status, absence) = (StatusCode::NOT_FOUND, self.rule.absence());
+                        return Ok(error::refusal(status, "not_found", absence, &id));
+                    }
+                    verdict => verdict?,
+                };
+                if verdict.is_err() {
+                    let message = "your role does not allow this";
+                    return Ok(error::refusal(StatusCode::FORBIDDEN, "forbidden", message, &id));
                 }
                 // A task of its own: a caller that goes away stops no command halfway, and a panic ends nothing else.
                 let work = tokio::spawn((self.handler)(call).in_current_span());
@@ -114,6 +121,8 @@ fn has_method(method: &Method) -> BoxedFilter<()> {
     match *method {
         Method::POST => warp::post().boxed(),
         Method::PATCH => warp::patch().boxed(),
+        Method::PUT => warp::put().boxed(),
+        Method::HEAD => warp::head().boxed(),
         Method::DELETE => warp::delete().boxed(),
         _ => warp::get().boxed(),
     }
@@ -147,7 +156,7 @@ mod tests {
             .unwrap();
         let bounds = Bounds { time: Duration::from_millis(50), ..Bounds::default() };
         let api = Api::new(control, Auth::Embedder).bounds(bounds);
-        let filter = Route::new(Method::GET, "/x", handler).filter(&api);
+        let filter = Route::new(Method::GET, "/x", Rule::Known, handler).filter(&api);
         let reply = warp::test::request().path("/x").reply(&filter).await;
         (reply.status().as_u16(), String::from_utf8_lossy(reply.body()).into_owned())
     }

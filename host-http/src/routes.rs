@@ -13,6 +13,11 @@ use crate::route::Route;
 
 /// All routes.
 pub(crate) fn all() -> impl Iterator<Item = Route> {
+    own().chain(crate::studio::all())
+}
+
+/// Those of Freehold's own surface, which the OpenAPI document describes.
+pub(crate) fn own() -> impl Iterator<Item = Route> {
     [
         operators::ROUTES,
         projects::ROUTES,
@@ -31,6 +36,5 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
 /// The routes as `METHOD /path`, and whether each needs a credential: for the tests of the document.
 #[cfg(test)]
 pub(crate) fn rules() -> std::collections::BTreeMap<String, bool> {
-    let needs_credential = |route: &Route| route.access == crate::route::Access::Credential;
-    all().map(|route| (format!("{} {}", route.method, route.path), needs_credential(&route))).collect()
+    own().map(|route| (format!("{} {}", route.method, route.path), route.rule.needs_credential())).collect()
 }

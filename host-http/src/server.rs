@@ -1,6 +1,11 @@
 //! Serving filters on a listener: warp's own server, and the time limits that it does not set.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -9,7 +14,8 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use warp::{filters::BoxedFilter, reply::Response};
+use tower_service::Service;
+use warp::{filters::BoxedFilter, http::Request, reply::Response};
 
 /// How long a client may take to send a request's head, also the first on a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,8 +47,8 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 if !is_the_clients(&error) {
                     tracing::warn!(%error, "could not accept a connection");
@@ -51,7 +57,7 @@ pub async fn serve(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(warp::service(filter.clone()));
+        let service = TowerToHyperService::new(Knowing { service: warp::service(filter.clone()), peer });
         let watcher = connections.watcher();
         tokio::spawn(async move {
             let mut server = Builder::new(TokioExecutor::new()).http1_only();
@@ -64,6 +70,32 @@ pub async fn serve(
     }
     drop(listener);
     tokio::time::timeout(grace, connections.shutdown()).await.is_ok()
+}
+
+/// The address at the other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// A service whose requests know their peer.
+#[derive(Clone, Debug)]
+struct Knowing<S> {
+    service: S,
+    peer: Peer,
+}
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for Knowing<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.service.call(request)
+    }
 }
 
 /// Whether a connection went away before it was accepted (accept(2)): nothing of ours.

@@ -1,6 +1,10 @@
 //! Commands that set work in motion on a project's target.
 
-use freehold_core::{ProjectRef, Result, control_plane::Command};
+use freehold_core::{
+    ProjectRef, Result,
+    accounts::{Action, Resource},
+    control_plane::Command,
+};
 use warp::{
     http::{HeaderValue, Method, StatusCode},
     reply::Response,
@@ -10,19 +14,53 @@ use crate::{
     call::Call,
     error::json,
     route::Route,
+    rule::{At, Rule},
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/retry", |call| Box::pin(retry(call))),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/pause", |call| Box::pin(pause(call))),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/resume", |call| Box::pin(resume(call))),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/restart", |call| Box::pin(restart(call))),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/reconfigure", |call| {
-        Box::pin(reconfigure(call))
-    }),
-    Route::new(Method::POST, "/api/freehold/v1/projects/{ref}/repair", |call| Box::pin(repair(call))),
-    Route::new(Method::DELETE, "/api/freehold/v1/projects/{ref}", |call| Box::pin(destroy(call))),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/retry",
+        Rule::May(Action::Operate, Resource::Resume, At::Project),
+        |call| Box::pin(retry(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/pause",
+        Rule::May(Action::Operate, Resource::Pause, At::Project),
+        |call| Box::pin(pause(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/resume",
+        Rule::May(Action::Operate, Resource::Resume, At::Project),
+        |call| Box::pin(resume(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/restart",
+        Rule::May(Action::Operate, Resource::Restart, At::Project),
+        |call| Box::pin(restart(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/reconfigure",
+        Rule::May(Action::Update, Resource::Project, At::Project),
+        |call| Box::pin(reconfigure(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects/{ref}/repair",
+        Rule::May(Action::Operate, Resource::Restart, At::Project),
+        |call| Box::pin(repair(call)),
+    ),
+    Route::new(
+        Method::DELETE,
+        "/api/freehold/v1/projects/{ref}",
+        Rule::May(Action::Delete, Resource::Project, At::Project),
+        |call| Box::pin(destroy(call)),
+    ),
 ];
 
 /// Carries out a command and answers with what it came to.

@@ -8,11 +8,11 @@ use warp::{
     reply::Response,
 };
 
-use crate::{call::Call, error::json, route::Route, wire};
+use crate::{call::Call, error::json, route::Route, rule::Rule, wire};
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/api/freehold/v1/doctor", |call| Box::pin(examine(call))),
-    Route::new(Method::POST, "/api/freehold/v1/doctor", |call| Box::pin(remove(call))),
+    Route::new(Method::GET, "/api/freehold/v1/doctor", Rule::Superuser, |call| Box::pin(examine(call))),
+    Route::new(Method::POST, "/api/freehold/v1/doctor", Rule::Superuser, |call| Box::pin(remove(call))),
 ];
 
 /// Compare what is on every target's engine with what the store knows.

@@ -12,13 +12,14 @@ use crate::{
     call::Call,
     error::json,
     route::Route,
+    rule::Rule,
     stream,
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/api/freehold/v1/events", |call| Box::pin(page(call))),
-    Route::new(Method::GET, "/api/freehold/v1/events/stream", |call| Box::pin(follow(call))),
+    Route::new(Method::GET, "/api/freehold/v1/events", Rule::Superuser, |call| Box::pin(page(call))),
+    Route::new(Method::GET, "/api/freehold/v1/events/stream", Rule::Superuser, |call| Box::pin(follow(call))),
 ];
 
 #[derive(Debug, Deserialize, IntoParams)]

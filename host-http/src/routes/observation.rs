@@ -1,6 +1,9 @@
 //! Looking at a project where it runs: health, plan, logs.
 
-use freehold_core::{LogRequest, Result};
+use freehold_core::{
+    LogRequest, Result,
+    accounts::{Action, Resource},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use warp::{
@@ -12,14 +15,30 @@ use crate::{
     call::{Call, List},
     error::json,
     route::Route,
+    rule::{At, Rule},
     stream,
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/health", |call| Box::pin(health(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/plan", |call| Box::pin(plan(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/logs", |call| Box::pin(logs(call))),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}/health",
+        Rule::May(Action::Read, Resource::Project, At::Project),
+        |call| Box::pin(health(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}/plan",
+        Rule::May(Action::Read, Resource::Project, At::Project),
+        |call| Box::pin(plan(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}/logs",
+        Rule::May(Action::ReadAnalytics, Resource::Logs, At::Project),
+        |call| Box::pin(logs(call)),
+    ),
 ];
 
 /// Look at a project's health now.

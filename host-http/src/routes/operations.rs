@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use freehold_core::{
-    Kind, OperationState, PageRequest, Result, control_plane::Command, store::OperationFilter,
+    Error, Kind, OperationState, PageRequest, Result,
+    accounts::{Action, Place, Resource},
+    control_plane::Command,
+    store::OperationFilter,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -17,16 +20,37 @@ use crate::{
     call::{Call, List},
     error::json,
     route::Route,
+    rule::{At, Rule},
     stream,
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/api/freehold/v1/operations", |call| Box::pin(list(call))),
-    Route::new(Method::GET, "/api/freehold/v1/operations/{id}", |call| Box::pin(show(call))),
-    Route::new(Method::GET, "/api/freehold/v1/operations/{id}/wait", |call| Box::pin(wait(call))),
-    Route::new(Method::GET, "/api/freehold/v1/operations/{id}/progress", |call| Box::pin(progress(call))),
-    Route::new(Method::POST, "/api/freehold/v1/operations/{id}/cancel", |call| Box::pin(cancel(call))),
+    Route::new(Method::GET, "/api/freehold/v1/operations", Rule::Known, |call| Box::pin(list(call))),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/operations/{id}",
+        Rule::May(Action::Read, Resource::Project, At::Operation),
+        |call| Box::pin(show(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/operations/{id}/wait",
+        Rule::May(Action::Read, Resource::Project, At::Operation),
+        |call| Box::pin(wait(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/operations/{id}/progress",
+        Rule::May(Action::Read, Resource::Project, At::Operation),
+        |call| Box::pin(progress(call)),
+    ),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/operations/{id}/cancel",
+        Rule::May(Action::Update, Resource::Project, At::Operation),
+        |call| Box::pin(cancel(call)),
+    ),
 ];
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,6 +84,16 @@ impl Default for ListQuery {
 async fn list(call: Call) -> Result<Response> {
     let query = call.query::<ListQuery>()?;
     let project = query.project.map(|text| text.parse()).transpose()?;
+    match &project {
+        _ if call.caller().superuser => {}
+        None => return Err(Error::invalid("ref", "is missing: only the superuser may list all operations")),
+        Some(reference) => {
+            let project = call.control().project(reference).await?;
+            if !call.caller().sees(Place::project(&project.organization, reference)) {
+                return Err(Error::not_found("project", reference));
+            }
+        }
+    }
     let filter = OperationFilter { project, states: query.states.parse::<OperationState>()? };
     let page = PageRequest { after: query.after, ..PageRequest::first(query.limit) };
     let page = call.control().operations(&filter, &page).await?;

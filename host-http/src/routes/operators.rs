@@ -12,14 +12,15 @@ use crate::{
     error::json,
     metrics, openapi,
     route::Route,
+    rule::Rule,
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/healthz", |call| Box::pin(alive(call))).open(),
-    Route::new(Method::GET, "/readyz", |call| Box::pin(ready(call))).open(),
-    Route::new(Method::GET, "/metrics", |call| Box::pin(figures(call))),
-    Route::new(Method::GET, "/openapi.json", |call| Box::pin(document(call))),
+    Route::new(Method::GET, "/healthz", Rule::Anyone, |call| Box::pin(alive(call))),
+    Route::new(Method::GET, "/readyz", Rule::Anyone, |call| Box::pin(ready(call))),
+    Route::new(Method::GET, "/metrics", Rule::Superuser, |call| Box::pin(figures(call))),
+    Route::new(Method::GET, "/openapi.json", Rule::Known, |call| Box::pin(document(call))),
 ];
 
 /// Tell whether the host is alive.
@@ -31,7 +32,7 @@ async fn alive(_: Call) -> Result<Response> {
     Ok("ok\n".into_response())
 }
 
-/// Tell whether the host can do its work: the store, each target and the key are there.
+/// Tell whether the host can do its work: the store, each target and the key are there, and so are accounts.
 #[utoipa::path(
     get, path = "/readyz", tag = "operators", operation_id = "ready", security(()),
     responses((status = 200, body = wire::Readiness), (status = 503, body = wire::Readiness)),
@@ -45,8 +46,15 @@ async fn ready(call: Call) -> Result<Response> {
             tracing::warn!(check, error = %error.chain(), "not ready");
         }
     }
-    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(json(status, &wire::Readiness::from(&readiness)))
+    let mut shown = wire::Readiness::from(&readiness);
+    if let Some(accounts) = call.api().auth().accounts() {
+        let trouble = accounts.trouble().map(|kind| kind.as_str().to_owned());
+        shown.ready &= trouble.is_none();
+        let check = wire::ReadinessCheck { ready: trouble.is_none(), code: trouble };
+        shown.checks.insert("accounts".to_owned(), check);
+    }
+    let status = if shown.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(json(status, &shown))
 }
 
 /// Read figures for monitoring, as Prometheus reads them.

@@ -2,6 +2,7 @@
 
 use freehold_core::{
     Error, OrganizationId, PageRequest, ProjectFilter, ProjectName, Result, Status,
+    accounts::{Action, Place, Resource},
     control_plane::{Amendment, Command, Protection},
     project::Annotations,
 };
@@ -17,16 +18,42 @@ use crate::{
     call::{Call, List},
     error::json,
     route::Route,
+    rule::{At, Rule},
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::POST, "/api/freehold/v1/projects", |call| Box::pin(create(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects", |call| Box::pin(list(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}", |call| Box::pin(show(call))),
-    Route::new(Method::PATCH, "/api/freehold/v1/projects/{ref}", |call| Box::pin(amend(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/wait", |call| Box::pin(wait(call))),
-    Route::new(Method::GET, "/api/freehold/v1/projects/{ref}/secrets", |call| Box::pin(secrets(call))),
+    Route::new(
+        Method::POST,
+        "/api/freehold/v1/projects",
+        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn("organization")),
+        |call| Box::pin(create(call)),
+    ),
+    Route::new(Method::GET, "/api/freehold/v1/projects", Rule::Known, |call| Box::pin(list(call))),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}",
+        Rule::May(Action::Read, Resource::Project, At::Project),
+        |call| Box::pin(show(call)),
+    ),
+    Route::new(
+        Method::PATCH,
+        "/api/freehold/v1/projects/{ref}",
+        Rule::May(Action::Update, Resource::Project, At::Project),
+        |call| Box::pin(amend(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}/wait",
+        Rule::May(Action::Read, Resource::Project, At::Project),
+        |call| Box::pin(wait(call)),
+    ),
+    Route::new(
+        Method::GET,
+        "/api/freehold/v1/projects/{ref}/secrets",
+        Rule::May(Action::Read, Resource::SigningSecret, At::Project),
+        |call| Box::pin(secrets(call)),
+    ),
 ];
 
 /// Make a project.
@@ -83,6 +110,8 @@ impl Default for ListQuery {
 }
 
 /// List projects, oldest first, page by page.
+///
+/// Those that the caller may not see are left out: a page may be shorter than its limit and have a `next` all the same.
 #[utoipa::path(
     get, path = "/api/freehold/v1/projects", tag = "projects", operation_id = "list_projects",
     params(ListQuery),
@@ -97,7 +126,9 @@ async fn list(call: Call) -> Result<Response> {
         name: query.name.map(ProjectName::new).transpose()?,
     };
     let page = PageRequest { after: query.after, ..PageRequest::first(query.limit) };
-    let page = call.control().projects(&filter, &page).await?;
+    let mut page = call.control().projects(&filter, &page).await?;
+    page.items
+        .retain(|project| call.caller().sees(Place::project(&project.organization, &project.reference)));
     Ok(json(StatusCode::OK, &wire::ProjectPage::from(page)))
 }
 

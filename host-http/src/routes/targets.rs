@@ -10,12 +10,15 @@ use crate::{
     call::Call,
     error::json,
     route::Route,
+    rule::Rule,
     wire::{self, ErrorBody},
 };
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/api/freehold/v1/targets", |call| Box::pin(list(call))),
-    Route::new(Method::GET, "/api/freehold/v1/targets/{target}/inventory", |call| Box::pin(inventory(call))),
+    Route::new(Method::GET, "/api/freehold/v1/targets", Rule::Known, |call| Box::pin(list(call))),
+    Route::new(Method::GET, "/api/freehold/v1/targets/{target}/inventory", Rule::Superuser, |call| {
+        Box::pin(inventory(call))
+    }),
 ];
 
 /// List the targets that this host serves, with their stacks.

@@ -158,7 +158,7 @@ pub struct Holding {
 pub struct Readiness {
     /// Whether every check passed.
     pub ready: bool,
-    /// The checks, by name: `store`, `key`, and `target/NAME` for each target.
+    /// The checks, by name: `store`, `key`, `target/NAME` for each target, and `accounts` where people have them.
     pub checks: BTreeMap<String, ReadinessCheck>,
 }
 

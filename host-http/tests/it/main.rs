@@ -7,6 +7,10 @@ mod commands;
 mod host;
 mod observation;
 mod openapi;
+mod people;
 #[cfg(feature = "program")]
 mod program;
+mod rules;
+mod sessions;
 mod streams;
+mod superuser;

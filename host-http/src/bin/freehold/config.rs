@@ -16,6 +16,7 @@ use freehold_host::wire::Secret;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    accounts::{self, AccountsConfig},
     cli::{HostArguments, TargetKind},
     exit::{Failure, Result},
     state,
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// Where projects, operations and events are kept.
     pub(crate) store: StoreConfig,
+    /// How people are known.
+    pub(crate) accounts: AccountsConfig,
     /// How the control plane works.
     pub(crate) control: ControlConfig,
     /// The targets.
@@ -130,6 +133,7 @@ struct ConfigFile {
     state: Option<PathBuf>,
     log: Option<String>,
     store: StoreSection,
+    accounts: AccountsConfig,
     control: ControlConfig,
     targets: BTreeMap<TargetName, TargetConfig>,
 }
@@ -169,6 +173,7 @@ impl Config {
             state,
             log: arguments.log.clone().or(file.log).unwrap_or_else(|| "info".to_owned()),
             store: store(arguments, file.store)?,
+            accounts: file.accounts.with_environment(),
             control: file.control,
             discover_docker: !configured && cfg!(feature = "docker") && arguments.stacks.is_empty(),
             targets,
@@ -194,6 +199,7 @@ impl Config {
             state: &'a Path,
             log: &'a str,
             store: BTreeMap<&'a str, &'a str>,
+            accounts: accounts::Shown<'a>,
             control: &'a ControlConfig,
             targets: BTreeMap<&'a str, &'a TargetConfig>,
         }
@@ -206,6 +212,7 @@ impl Config {
             state: &self.state,
             log: &self.log,
             store,
+            accounts: self.accounts.shown(),
             control: &self.control,
             targets: self.targets.iter().map(|(name, target)| (name.as_str(), target)).collect(),
         };

@@ -68,7 +68,22 @@ impl Host {
                 return Err(failure);
             }
         };
-        let serving = Serving::start(listener, control.clone(), Auth::Superuser(digest));
+        let shutdown = CancellationToken::new();
+        let accounts = config.accounts.open(digest, Arc::clone(&store.accounts), shutdown.clone()).await;
+        let api = accounts.and_then(|accounts| {
+            let api = Api::new(control.clone(), Auth::Accounts(accounts)).shutdown_on(shutdown.clone());
+            Ok(api.allow_origins(config.accounts.origins().to_vec())?)
+        });
+        let api = match api {
+            Ok(api) => api,
+            Err(failure) => {
+                control.shutdown(Duration::ZERO).await;
+                drop(control);
+                let _ = store.close().await;
+                return Err(failure);
+            }
+        };
+        let serving = Serving::start(listener, &api, shutdown);
         let grace = Duration::from_secs(config.control.shutdown_grace_seconds);
         Ok(Self { url, state: config.state.clone(), control, store, serving, grace, _lock: lock })
     }
@@ -133,11 +148,9 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Serves a control plane on a listener.
-    pub(crate) fn start(listener: TcpListener, control: ControlPlane, auth: Auth) -> Self {
-        let shutdown = CancellationToken::new();
-        let filter = Api::new(control, auth).shutdown_on(shutdown.clone()).filter();
-        let task = tokio::spawn(server::serve(listener, filter, shutdown.clone(), DRAIN));
+    /// Serves an API on a listener until the token that ends it is cancelled.
+    pub(crate) fn start(listener: TcpListener, api: &Api, shutdown: CancellationToken) -> Self {
+        let task = tokio::spawn(server::serve(listener, api.filter(), shutdown.clone(), DRAIN));
         Self { shutdown, task }
     }
 

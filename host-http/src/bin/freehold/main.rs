@@ -1,5 +1,6 @@
 //! `freehold`: the host, and commands that speak to a running one.
 
+mod accounts;
 mod cli;
 mod client;
 mod client_file;

@@ -5,12 +5,14 @@ use std::{io::Write, sync::Arc, time::Duration};
 use freehold_core::{
     Keyring,
     control_plane::{ControlPlane, TargetSettings},
-    memory::{MemoryBackend, MemoryStore},
+    memory::{MemoryAccounts, MemoryBackend, MemoryStore},
     seal::SealKey,
 };
-use freehold_host::{Auth, Token};
+use freehold_host::{Api, Auth, Token};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accounts::AccountsConfig,
     cli::{ServeArguments, TargetKind},
     config::Config,
     exit::{Failure, Result},
@@ -61,7 +63,12 @@ async fn ephemeral(ServeArguments { host: arguments, faults, .. }: &ServeArgumen
         .build()
         .await?;
     let token = Token::random()?;
-    let serving = Serving::start(listener, control.clone(), Auth::Superuser(token.digest()));
+    let ending = CancellationToken::new();
+    let config = AccountsConfig::default().with_environment();
+    let accounts = config.open(token.digest(), Arc::new(MemoryAccounts::new()), ending.clone()).await?;
+    let api = Api::new(control.clone(), Auth::Accounts(accounts)).shutdown_on(ending.clone());
+    let api = api.allow_origins(config.origins().to_vec())?;
+    let serving = Serving::start(listener, &api, ending);
     // The one place that prints a token: whoever started this has no other way to learn it, and it dies with us.
     let line = serde_json::json!({ "url": format!("http://{address}"), "token": token.expose() });
     let mut stdout = std::io::stdout();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freehold_core::Store;
+use freehold_core::{Store, accounts::AccountStore};
 
 #[cfg(not(feature = "store-pg"))]
 use crate::exit::Failure;
@@ -14,6 +14,7 @@ use crate::{
 /// An open store, and the server under it where that is ours.
 pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) accounts: Arc<dyn AccountStore>,
     #[cfg(feature = "store-pg")]
     connections: freehold_pg::PgStore,
     #[cfg(feature = "store-pg")]
@@ -36,7 +37,12 @@ impl OpenStore {
             }
         };
         let store = freehold_pg::PgStore::connect(&freehold_pg::Config::new(url)).await?;
-        Ok(Self { store: Arc::new(store.clone()), connections: store, server })
+        Ok(Self {
+            store: Arc::new(store.clone()),
+            accounts: Arc::new(store.clone()),
+            connections: store,
+            server,
+        })
     }
 
     /// Says that this program has no store.

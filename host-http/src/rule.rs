@@ -1,0 +1,126 @@
+//! Who may use a route: the rule that every route has, and its check.
+
+use freehold_core::{
+    Error, OrganizationId, Project, Result,
+    accounts::{Action, Caller, Decision, Place, Resource},
+};
+use serde_json::Value;
+
+use crate::call::Call;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Anybody, without a credential.
+    Anyone,
+    /// Whoever has a valid credential: the answer holds only what they may see.
+    Known,
+    /// The superuser alone.
+    Superuser,
+    /// Whoever may know of the organization that the path names: its members, also those of one project alone.
+    Member,
+    /// Whoever may do this to that, there.
+    May(Action, Resource, At),
+}
+
+/// Where a route does what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// To the project that the path names (`{ref}`).
+    Project,
+    /// To the project of the operation that the path names (`{id}`).
+    Operation,
+    /// In the organization that the path names (`{slug}`).
+    Organization,
+    /// In the organization that this field of the body names.
+    OrganizationIn(&'static str),
+}
+
+impl Rule {
+    /// Whether it asks for a credential.
+    pub(crate) fn needs_credential(self) -> bool {
+        self != Self::Anyone
+    }
+
+    /// What Studio and its kin expect to read where there is nothing, or nothing that the caller may know of.
+    pub(crate) fn absence(self) -> &'static str {
+        match self {
+            Self::May(_, _, At::Project | At::Operation) => "Project not found",
+            Self::Member | Self::May(_, _, At::Organization | At::OrganizationIn(_)) => {
+                "Organization not found"
+            }
+            Self::Anyone | Self::Known | Self::Superuser => "Not found",
+        }
+    }
+
+    /// Checks the caller against it. What is found on the way is kept for the handler.
+    ///
+    /// # Errors
+    /// `NotFound` for what they may not know of; `Err(Forbidden)` for what they may not do.
+    pub(crate) async fn check(self, call: &mut Call) -> Result<Result<(), Forbidden>> {
+        match self {
+            Self::Anyone | Self::Known => Ok(Ok(())),
+            Self::Superuser => Ok(if call.caller().superuser { Ok(()) } else { Err(Forbidden) }),
+            Self::Member => {
+                let organization: OrganizationId = call.parameter("slug").parse()?;
+                let sees = call.caller().sees(Place::organization(&organization));
+                sees.then_some(Ok(())).ok_or_else(|| Error::not_found("organization", organization))
+            }
+            Self::May(action, resource, At::Project) => {
+                let reference = call.project()?;
+                let project = call.control().project(&reference).await?;
+                let verdict = on_project(call.caller(), action, resource, &project);
+                call.keep(project);
+                verdict
+            }
+            Self::May(action, resource, At::Operation) => {
+                let id = call.operation()?;
+                let operation = call.control().operation(id).await?;
+                let project = call.control().project(&operation.project).await?;
+                let hidden = |_| Error::not_found("operation", id);
+                on_project(call.caller(), action, resource, &project).map_err(hidden)
+            }
+            Self::May(action, resource, At::Organization) => {
+                let organization = call.parameter("slug").parse()?;
+                in_organization(call.caller(), action, resource, &organization)
+            }
+            Self::May(action, resource, At::OrganizationIn(field)) => {
+                let body: Value = call.json()?;
+                let named = body.get(field).and_then(Value::as_str);
+                let named = named.ok_or_else(|| Error::invalid(field, "is missing, or no text"))?;
+                in_organization(call.caller(), action, resource, &OrganizationId::new(named)?)
+            }
+        }
+    }
+}
+
+/// They may see it, but not do that to it.
+#[derive(Debug)]
+pub(crate) struct Forbidden;
+
+fn on_project(
+    caller: &Caller,
+    action: Action,
+    resource: Resource,
+    project: &Project,
+) -> Result<Result<(), Forbidden>> {
+    let place = Place::project(&project.organization, &project.reference);
+    match caller.decide(action, resource, place) {
+        Decision::Allowed => Ok(Ok(())),
+        Decision::Refused => Ok(Err(Forbidden)),
+        Decision::Hidden => Err(Error::not_found("project", project.reference)),
+    }
+}
+
+fn in_organization(
+    caller: &Caller,
+    action: Action,
+    resource: Resource,
+    organization: &OrganizationId,
+) -> Result<Result<(), Forbidden>> {
+    match caller.decide(action, resource, Place::organization(organization)) {
+        Decision::Allowed => Ok(Ok(())),
+        Decision::Refused => Ok(Err(Forbidden)),
+        Decision::Hidden => Err(Error::not_found("organization", organization)),
+    }
+}

@@ -1,0 +1,34 @@
+//! What an unforked Studio calls (`/api/platform/**`): a translation onto the control plane and the accounts, a group of
+//! routes a file.
+
+mod access_tokens;
+mod organizations;
+mod permissions;
+mod profile;
+mod roles;
+mod sign_in;
+
+use warp::{http::StatusCode, reply::Response};
+
+use crate::route::Route;
+
+/// All routes of this surface.
+pub(crate) fn all() -> impl Iterator<Item = Route> {
+    [sign_in::ROUTES, profile::ROUTES, access_tokens::ROUTES, organizations::ROUTES]
+        .into_iter()
+        .flatten()
+        .cloned()
+}
+
+/// A reply without a body. It says `Content-Length: 0`, without which Studio takes it for broken JSON.
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Default::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// A moment as Studio reads it.
+fn moment(at: time::OffsetDateTime) -> String {
+    // Formatting a moment of our own to RFC 3339 cannot fail before the year 10,000.
+    at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,164 @@
+//! Who may do what: every route of the document, for every role, for strangers and for nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::people::{People, session};
+
+/// Whom a route is for: the roles that may use it (Owner, Administrator, Developer, Read-only), and what it answers to
+/// the others. Written by hand, from the matrix that the roles are specified by.
+const RULES: &[(&str, &str)] = &[
+    ("GET /healthz", "anyone"),
+    ("GET /readyz", "anyone"),
+    ("GET /metrics", "superuser"),
+    ("GET /openapi.json", "known"),
+    ("GET /api/freehold/v1/doctor", "superuser"),
+    ("POST /api/freehold/v1/doctor", "superuser"),
+    ("GET /api/freehold/v1/events", "superuser"),
+    ("GET /api/freehold/v1/events/stream", "superuser"),
+    ("GET /api/freehold/v1/targets", "known"),
+    ("GET /api/freehold/v1/targets/{target}/inventory", "superuser"),
+    ("GET /api/freehold/v1/projects", "known"),
+    ("POST /api/freehold/v1/projects", "OA"),
+    ("GET /api/freehold/v1/projects/{ref}", "OADR"),
+    ("PATCH /api/freehold/v1/projects/{ref}", "OA"),
+    ("DELETE /api/freehold/v1/projects/{ref}", "OA"),
+    ("GET /api/freehold/v1/projects/{ref}/wait", "OADR"),
+    ("GET /api/freehold/v1/projects/{ref}/secrets", "OAD"),
+    ("GET /api/freehold/v1/projects/{ref}/health", "OADR"),
+    ("GET /api/freehold/v1/projects/{ref}/plan", "OADR"),
+    ("GET /api/freehold/v1/projects/{ref}/logs", "OADR"),
+    ("POST /api/freehold/v1/projects/{ref}/retry", "OA"),
+    ("POST /api/freehold/v1/projects/{ref}/pause", "OA"),
+    ("POST /api/freehold/v1/projects/{ref}/resume", "OA"),
+    ("POST /api/freehold/v1/projects/{ref}/restart", "OA"),
+    ("POST /api/freehold/v1/projects/{ref}/reconfigure", "OA"),
+    ("POST /api/freehold/v1/projects/{ref}/repair", "OA"),
+    ("GET /api/freehold/v1/operations", "list"),
+    ("GET /api/freehold/v1/operations/{id}", "OADR"),
+    ("GET /api/freehold/v1/operations/{id}/wait", "OADR"),
+    ("GET /api/freehold/v1/operations/{id}/progress", "OADR"),
+    ("POST /api/freehold/v1/operations/{id}/cancel", "OA"),
+];
+
+/// Everybody who asks, and the letter of their role.
+const CALLERS: [(&str, &str); 5] =
+    [("stranger", "-"), ("reader", "R"), ("developer", "D"), ("admin", "A"), ("owner", "O")];
+
+#[tokio::test]
+async fn every_route_of_the_document_answers_each_role_strangers_and_nobody_as_its_rule_says() {
+    let people = People::new().await;
+    let document: Value = serde_json::from_str(&freehold_host::openapi::json().unwrap()).unwrap();
+    let documented: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let rules: BTreeMap<&str, &str> = RULES.iter().copied().collect();
+    assert_eq!(documented, rules.keys().map(ToString::to_string).collect(), "a route without a rule here");
+
+    for (index, (route, rule)) in rules.iter().enumerate() {
+        let project = people.project(&format!("project {index}")).await;
+        let operation = people.control.project(&project).await.unwrap().status_operation.unwrap();
+        let (method, template) = route.split_once(' ').unwrap();
+        let path = template
+            .replace("{ref}", project.as_str())
+            .replace("{id}", &operation.to_string())
+            .replace("{target}", "mock");
+        let path = match *rule {
+            "list" => format!("{path}?ref={project}"),
+            _ if path.ends_with("/wait") => format!("{path}?timeout=0"),
+            _ => path,
+        };
+        // What is created carries a field that nobody knows: the rule is asked before the handler reads it.
+        let body = match *route {
+            "POST /api/freehold/v1/projects" => json!({ "organization": "acme", "unknown": 1 }),
+            "POST /api/freehold/v1/doctor" => json!({ "unknown": 1 }),
+            _ => Value::Null,
+        };
+        let nobody = people.send(method, &path, None, &body).await.status();
+        match *rule {
+            "anyone" => assert_eq!(nobody, 200, "{route}"),
+            _ => assert_eq!(nobody, 401, "{route}"),
+        }
+        for (name, letter) in CALLERS {
+            let status = people.send(method, &path, Some(&session(name)), &body).await.status();
+            let allowed = !matches!(status, 401 | 403 | 404);
+            match *rule {
+                "anyone" | "known" => assert!(allowed, "{route} for {name}: {status}"),
+                "superuser" => assert_eq!(status, 403, "{route} for {name}"),
+                "list" if letter == "-" => assert_eq!(status, 404, "{route} for {name}"),
+                "list" => assert!(allowed, "{route} for {name}: {status}"),
+                _ if letter == "-" => assert_eq!(status, 404, "{route} for {name}"),
+                roles if roles.contains(letter) => assert!(allowed, "{route} for {name}: {status}"),
+                _ => assert_eq!(status, 403, "{route} for {name}"),
+            }
+        }
+        if *route != "GET /api/freehold/v1/events/stream" {
+            let status = people.send(method, &path, Some(people.superuser.expose()), &body).await.status();
+            assert!(!matches!(status, 401 | 403 | 404), "{route} for the superuser: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_holds_only_what_its_reader_may_see_and_hidden_is_answered_as_absent() {
+    let people = People::new().await;
+    let project = people.project("demo").await;
+    let list = "/api/freehold/v1/projects";
+    assert_eq!(people.get(list, &session("reader")).await.json()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(people.get(list, &session("stranger")).await.json()["items"], json!([]));
+    let hidden = people.get(&format!("{list}/{project}"), &session("stranger")).await;
+    let absent = people.get(&format!("{list}/{}", "a".repeat(20)), &session("stranger")).await;
+    let words = |reply: crate::host::Reply, name: &str| {
+        let body = reply.json();
+        (reply.status(), body["code"].clone(), body["message"].as_str().unwrap().replace(name, "REF"))
+    };
+    assert_eq!(words(hidden, project.as_str()), words(absent, &"a".repeat(20)));
+    let all = people.get("/api/freehold/v1/operations", &session("owner")).await;
+    assert_eq!(all.status(), 400, "all operations are the superuser's to see");
+}
+
+#[tokio::test]
+async fn organizations_are_shown_to_their_members_and_changed_by_their_owners() {
+    let people = People::new().await;
+    let path = "/api/platform/organizations";
+    let mine = people.get(path, &session("reader")).await.json();
+    assert_eq!(mine.as_array().unwrap().len(), 1);
+    let keys: Vec<_> = ["id", "slug", "name", "plan"].map(|key| !mine[0][key].is_null()).into();
+    assert_eq!((keys, mine[0]["is_owner"].as_bool()), (vec![true; 4], Some(false)), "{mine}");
+    assert_eq!(people.get(path, people.superuser.expose()).await.json().as_array().unwrap().len(), 2);
+    for part in ["", "/members", "/roles"] {
+        let path = format!("{path}/acme{part}");
+        assert_eq!(people.get(&path, &session("reader")).await.status(), 200, "{path}");
+        let hidden = people.get(&path, &session("stranger")).await;
+        let body = hidden.json();
+        assert_eq!((hidden.status(), body["message"].as_str()), (404, Some("Organization not found")));
+        let absent = people.get(&path.replace("acme", "nowhere"), people.superuser.expose()).await;
+        assert_eq!(
+            (absent.status(), absent.json()["message"].as_str()),
+            (404, Some("Organization not found"))
+        );
+    }
+    let rename = json!({ "name": "Acme Ltd" });
+    for (name, status) in [("admin", 403), ("stranger", 404), ("owner", 200)] {
+        let reply = people.send("PATCH", &format!("{path}/acme"), Some(&session(name)), &rename).await;
+        assert_eq!(reply.status(), status, "{name}");
+    }
+    let members = people.get(&format!("{path}/acme/members"), &session("reader")).await.json();
+    let ids: Vec<_> = members.as_array().unwrap().iter().map(|one| one["role_ids"][0].as_i64()).collect();
+    assert_eq!(ids, [Some(1), Some(2), Some(3), Some(4)]);
+
+    let create = json!({ "name": "Third Party" });
+    assert_eq!(people.send("POST", path, Some(&session("owner")), &create).await.status(), 403);
+    let (first, second) = (
+        people.send("POST", path, Some(people.superuser.expose()), &create).await.json(),
+        people.send("POST", path, Some(people.superuser.expose()), &create).await.json(),
+    );
+    assert_eq!(first["slug"], "third-party");
+    assert!(second["slug"].as_str().unwrap().starts_with("third-party-"), "{second}");
+}
