@@ -50,9 +50,10 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StackSource {
-    /// The folder with the Compose file and `freehold.toml`.
+    /// The folder with the Compose file, and `freehold.toml` unless Freehold ships the manifest.
     pub folder: PathBuf,
-    /// The name that callers choose it by. Absent: the one in the folder's `freehold.toml`.
+    /// The name that callers choose it by. Absent: the one in the folder's `freehold.toml`. A folder that has none is
+    /// taken with the manifest that Freehold ships under this name: `supabase`.
     #[serde(default)]
     pub name: Option<StackName>,
     /// Paths of the machine from outside the folder that its services may mount, for instance `/var/run/docker.sock`.

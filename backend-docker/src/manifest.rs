@@ -16,6 +16,14 @@ use crate::{
 /// The manifest's file name.
 pub(crate) const FILE: &str = "freehold.toml";
 
+/// The names of the manifests that Freehold ships, for messages.
+pub(crate) const SHIPPED: &str = "supabase";
+
+/// The manifest that Freehold ships under a name, for a folder that is somebody else's and has none.
+pub(crate) fn shipped(name: &str) -> Option<&'static str> {
+    (name == SHIPPED).then_some(include_str!("../stacks/supabase.toml"))
+}
+
 /// A stack's manifest.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +41,7 @@ pub(crate) struct Manifest {
     pub(crate) pooler: Option<Target>,
     /// The API.
     #[serde(default)]
-    pub(crate) gateway: Option<Target>,
+    pub(crate) gateway: Option<Gateway>,
     /// What is made anew for each project.
     #[serde(default)]
     pub(crate) secrets: Vec<Secret>,
@@ -63,6 +71,9 @@ pub(crate) struct Database {
     /// Who may set passwords inside the container, and which roles have that one.
     #[serde(default)]
     repair: Repair,
+    /// Whether its port is published although the Compose file does not.
+    #[serde(default)]
+    publish: bool,
 }
 
 /// How a database that does not take the project's password is mended, without it.
@@ -85,14 +96,30 @@ pub(crate) struct Target {
     port: u16,
 }
 
+/// A TCP port of a service that is not called the same in every shape of the stack.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gateway {
+    service: OneOrMore,
+    port: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(ServiceName),
+    More(Vec<ServiceName>),
+}
+
 /// A secret and the variable that the Compose file reads it from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Secret {
     /// Its name.
     pub(crate) name: SecretName,
-    /// The variable.
-    pub(crate) variable: String,
+    /// The variable; none for what only other secrets are made from.
+    #[serde(default)]
+    pub(crate) variable: Option<String>,
     /// How it is made.
     pub(crate) generate: SecretGenerator,
 }
@@ -103,7 +130,8 @@ pub(crate) struct Secret {
 pub(crate) struct Url {
     /// The variable.
     pub(crate) variable: String,
-    /// Its value, with `{public_host}` and `{port:SERVICE/PORT}` or `{port:SERVICE/PORT/udp}`.
+    /// Its value, with `{public_host}`, `{port:SERVICE/PORT}` or `{port:SERVICE/PORT/udp}`, `{port:gateway}`, `{ref}`, and
+    /// `{path}`, the path of the address that the folder itself gives the variable.
     pub(crate) value: String,
 }
 
@@ -114,6 +142,12 @@ pub(crate) struct Service {
     /// Whether it runs unless the caller excludes it; if it is absent, whether its profiles are active.
     #[serde(default)]
     pub(crate) default: Option<bool>,
+    /// Whether the Compose file may lack it.
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// Why no project may run it.
+    #[serde(default)]
+    pub(crate) refuse: Option<String>,
     /// What people read; the service's name if it is absent.
     #[serde(default)]
     pub(crate) label: Option<String>,
@@ -191,43 +225,71 @@ impl Manifest {
     }
 }
 
+/// What stands for the placeholders of an address.
+pub(crate) struct Places<'a> {
+    /// Where people reach the machine.
+    pub(crate) public_host: &'a str,
+    /// The project's ref.
+    pub(crate) project: &'a str,
+    /// The path of the address that the folder gives the variable.
+    pub(crate) path: &'a str,
+    /// The gateway, if the stack has one.
+    pub(crate) gateway: Option<&'a PortTarget>,
+    /// The published side of a container's port.
+    pub(crate) port: &'a dyn Fn(&str, u16, Protocol) -> Option<u16>,
+}
+
 impl Url {
-    /// The value, with `port` giving the published side of a container's port.
+    /// Whether its value is the same for every project.
+    pub(crate) fn is_fixed(&self) -> bool {
+        !self.value.contains('{')
+    }
+
+    /// The value for one project.
     ///
     /// # Errors
     /// Names the placeholder that means nothing.
-    pub(crate) fn expand(
-        &self,
-        public_host: &str,
-        port: impl Fn(&str, u16, Protocol) -> Option<u16>,
-    ) -> Result<String> {
+    pub(crate) fn expand(&self, places: &Places<'_>) -> Result<String> {
         let mut value = String::new();
         let mut rest = self.value.as_str();
         while let Some((before, after)) = rest.split_once('{') {
             let (placeholder, after) = after.split_once('}').unwrap_or((after, ""));
             value.push_str(before);
-            if placeholder == "public_host" {
-                // RFC 3986, 3.2.2: an IPv6 address stands in brackets.
-                let colon = public_host.contains(':') && !public_host.starts_with('[');
-                value.push_str(&if colon { format!("[{public_host}]") } else { public_host.to_owned() });
-            } else {
-                let published = placeholder.strip_prefix("port:").and_then(|place| {
-                    let mut parts = place.split('/');
-                    let (service, inside) = (parts.next()?, parts.next()?.parse().ok()?);
-                    let protocol = if parts.next() == Some("udp") { Protocol::Udp } else { Protocol::Tcp };
-                    port(service, inside, protocol)
-                });
-                let published = published.ok_or_else(|| {
-                    let message = format!(
-                        "{{{placeholder}}} is neither {{public_host}} nor a published {{port:SERVICE/PORT}}"
-                    );
-                    Problem::of_file(FILE, message).at_key(format!("urls.{}", self.variable))
-                })?;
-                value.push_str(&published.to_string());
-            }
+            value.push_str(&places.fill(placeholder).ok_or_else(|| {
+                let message = format!(
+                    "{{{placeholder}}} is neither {{public_host}}, {{ref}}, {{path}} nor a published {{port:SERVICE/PORT}} or \
+                     {{port:gateway}}"
+                );
+                Problem::of_file(FILE, message).at_key(format!("urls.{}", self.variable))
+            })?);
             rest = after;
         }
         Ok(value + rest)
+    }
+}
+
+impl Places<'_> {
+    fn fill(&self, placeholder: &str) -> Option<String> {
+        match placeholder {
+            // RFC 3986, 3.2.2: an IPv6 address stands in brackets.
+            "public_host" if self.public_host.contains(':') && !self.public_host.starts_with('[') => {
+                Some(format!("[{}]", self.public_host))
+            }
+            "public_host" => Some(self.public_host.to_owned()),
+            "ref" => Some(self.project.to_owned()),
+            "path" => Some(self.path.to_owned()),
+            "port:gateway" => {
+                let gateway = self.gateway?;
+                (self.port)(gateway.service.as_str(), gateway.port, Protocol::Tcp)
+                    .map(|port| port.to_string())
+            }
+            _ => {
+                let mut parts = placeholder.strip_prefix("port:")?.split('/');
+                let (service, inside) = (parts.next()?, parts.next()?.parse().ok()?);
+                let protocol = if parts.next() == Some("udp") { Protocol::Udp } else { Protocol::Tcp };
+                (self.port)(service, inside, protocol).map(|port| port.to_string())
+            }
+        }
     }
 }
 
@@ -243,10 +305,27 @@ impl Database {
             password: runtime.secret(&self.password)?.clone(),
         })
     }
+
+    /// The service and port that are published although the Compose file does not.
+    pub(crate) fn published(&self) -> Option<(&ServiceName, u16)> {
+        self.publish.then_some((&self.service, self.port))
+    }
+}
+
+impl Gateway {
+    /// The first of its services that is there, else the first, which is then told to be missing.
+    pub(crate) fn target(&self, is_there: impl Fn(&ServiceName) -> bool) -> Option<PortTarget> {
+        let services = match &self.service {
+            OneOrMore::One(service) => std::slice::from_ref(service),
+            OneOrMore::More(services) => services,
+        };
+        let service = services.iter().find(|service| is_there(service)).or(services.first())?;
+        Some(PortTarget { service: service.clone(), port: self.port })
+    }
 }
 
 impl From<Database> for DatabaseSpec {
-    fn from(Database { service, port, user, name, password, repair: _ }: Database) -> Self {
+    fn from(Database { service, port, user, name, password, publish: _, repair: _ }: Database) -> Self {
         Self { service, port, user, name, password }
     }
 }
@@ -275,15 +354,33 @@ mod tests {
 
     #[test]
     fn an_address_is_made_of_the_public_host_and_a_published_port() {
-        let url = |value: &str| Url { variable: "URL".into(), value: value.into() };
         let port = |service: &str, inside, protocol| {
             (service == "proxy" && inside == 8080 && protocol == Protocol::Tcp).then_some(20_001)
         };
-        let value = url("http://{public_host}:{port:proxy/8080}/x").expand("example.org", port).unwrap();
-        assert_eq!(value, "http://example.org:20001/x");
-        assert_eq!(url("http://{public_host}").expand("::1", port).unwrap(), "http://[::1]");
+        let expanded = |value: &str, public_host| {
+            let gateway = PortTarget { service: "proxy".parse().unwrap(), port: 8080 };
+            let places = Places {
+                public_host,
+                project: "abc",
+                path: "/auth/v1",
+                gateway: Some(&gateway),
+                port: &port,
+            };
+            Url { variable: "URL".into(), value: value.into() }
+                .expand(&places)
+                .map_err(|problem| problem.to_string())
+        };
+        for (value, expected) in [
+            ("http://{public_host}:{port:proxy/8080}/x", "http://example.org:20001/x"),
+            ("http://{public_host}:{port:gateway}{path}", "http://example.org:20001/auth/v1"),
+            ("{ref}", "abc"),
+            ("5432", "5432"),
+        ] {
+            assert_eq!(expanded(value, "example.org").as_deref(), Ok(expected));
+        }
+        assert_eq!(expanded("http://{public_host}", "::1").unwrap(), "http://[::1]");
         for wrong in ["{port:proxy/80}", "{port:proxy/8080/udp}", "{host}", "{"] {
-            let message = url(wrong).expand("x", port).unwrap_err().to_string();
+            let message = expanded(wrong, "x").unwrap_err();
             assert!(message.starts_with("freehold.toml: urls.URL: {"), "{message}");
         }
     }

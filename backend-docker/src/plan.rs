@@ -68,6 +68,11 @@ fn included<'a>(stack: &Stack, runtime: &Runtime, compose: &'a ComposeFile) -> R
     let services: Vec<_> =
         order.into_iter().filter(|service| !runtime.excluded.contains(&service.name)).collect();
     for service in &services {
+        let said = stack.manifest().services.get(&service.name);
+        if let Some(reason) = said.and_then(|said| said.refuse.as_ref()) {
+            let message = format!("must hold {}, which no project may run: {reason}", service.name);
+            return Err(Error::invalid("excluded_services", message));
+        }
         for needed in service.depends_on.iter().filter(|dependency| dependency.required) {
             let off_by_default =
                 stack.spec().services.iter().any(|spec| spec.name == needed.service && !spec.default_on);
@@ -83,5 +88,7 @@ fn included<'a>(stack: &Stack, runtime: &Runtime, compose: &'a ComposeFile) -> R
     Ok(services)
 }
 
+#[cfg(test)]
+mod supabase;
 #[cfg(test)]
 mod tests;

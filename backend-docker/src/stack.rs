@@ -79,7 +79,7 @@ impl Stack {
     }
 
     fn read(folder: &Path, source: &StackSource) -> Result<Self> {
-        let manifest_text = required(folder, manifest::FILE)?;
+        let manifest_text = manifest_text(folder, source)?;
         let mut manifest = Manifest::parse(&manifest_text)?;
         if let Some(name) = &source.name {
             manifest.name = name.clone();
@@ -107,7 +107,7 @@ impl Stack {
             ports: Vec::new(),
             database: manifest.database.clone().map(Into::into),
             pooler: manifest.pooler.clone().map(Into::into),
-            gateway: manifest.gateway.clone().map(Into::into),
+            gateway: None,
             data: manifest.data.iter().map(|data| data.path.clone()).collect(),
             first_run: manifest.first_run.as_ref().map(|first_run| first_run.service.clone()),
             subnet: true,
@@ -153,7 +153,13 @@ impl Stack {
         let lookup = |name: &str| variables.get(name).cloned();
         let files = self.trees.iter().map(|tree| interpolate_tree(tree, &lookup));
         let merged = merge(files.collect::<Result<_, _>>()?)?;
-        Ok(ComposeFile::read(&merged)?)
+        let mut compose = ComposeFile::read(&merged)?;
+        if let Some((name, port)) = self.manifest.database.as_ref().and_then(manifest::Database::published)
+            && let Some(service) = compose.services.iter_mut().find(|service| service.name == *name)
+        {
+            service.publish(port);
+        }
+        Ok(compose)
     }
 
     /// A file that services take their environment from.
@@ -178,18 +184,21 @@ impl Stack {
     /// Fills the spec from what the Compose file and the manifest say.
     fn describe(&mut self, compose: &ComposeFile) -> Result<()> {
         let known = |name: &str| compose.service(name).is_some();
-        if let Some(name) = self.manifest.services.keys().find(|name| !known(name.as_str())) {
+        let unknown = self.manifest.services.iter().filter(|(_, said)| !said.optional);
+        if let Some((name, _)) = unknown.into_iter().find(|(name, _)| !known(name.as_str())) {
             let files: Vec<_> = self.compose_files().collect();
             let message = format!("{} has no such service", files.join(" with "));
             return Err(Problem::of_file(manifest::FILE, message).at_key(format!("services.{name}")).into());
         }
+        let gateway = self.manifest.gateway.as_ref();
+        self.spec.gateway = gateway.and_then(|gateway| gateway.target(|name| known(name.as_str())));
         for service in &compose.services {
             let name = service.name.clone();
             let said = self.manifest.services.get(&name);
             self.spec.services.push(ServiceSpec {
                 wire: said.and_then(|said| said.wire.clone()).unwrap_or_else(|| name.to_string()),
                 default_on: said
-                    .and_then(|said| said.default)
+                    .and_then(|said| if said.refuse.is_some() { Some(false) } else { said.default })
                     .unwrap_or_else(|| service.is_active(&self.profiles)),
                 label: said.and_then(|said| said.label.clone()).unwrap_or_else(|| name.to_string()),
                 description: said.map(|said| said.description.clone()).unwrap_or_default(),
@@ -326,6 +335,24 @@ pub(crate) fn place(path: &str) -> Place {
 /// The ref of projects that are never made.
 fn nobody() -> Result<ProjectRef> {
     "a".repeat(ProjectRef::LEN).parse()
+}
+
+/// The folder's own manifest, else the one that Freehold ships under the source's name.
+fn manifest_text(folder: &Path, source: &StackSource) -> Result<String> {
+    if let Some(text) = optional(folder, manifest::FILE)? {
+        return Ok(text);
+    }
+    let shipped = source.name.as_ref().and_then(|name| manifest::shipped(name.as_str()));
+    shipped.map(str::to_owned).ok_or_else(|| {
+        let message = format!(
+            "{}: there is no such file in the stack's folder {}: write one, or name the stack as one that Freehold \
+             ships a manifest for: {}",
+            manifest::FILE,
+            folder.display(),
+            manifest::SHIPPED
+        );
+        Error::new(Kind::InvalidInput, message)
+    })
 }
 
 /// The stack's `.env`, else the file that the manifest names in its place.

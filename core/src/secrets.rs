@@ -1,11 +1,10 @@
 //! Making a project's secrets from what its stack declares.
 
+mod tokens;
+
 use std::collections::BTreeMap;
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use rand::{Rng, TryRngCore, rngs::OsRng};
 use secrecy::{ExposeSecret, SecretString};
@@ -86,13 +85,23 @@ fn generate(
             Ok(random(*bytes)?.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
         }
         SecretGenerator::Base64 { bytes } => Ok(STANDARD.encode(&*random(*bytes)?).into()),
-        SecretGenerator::Jwt { key, claims } => {
-            let key = made
-                .get(key)
-                .ok_or_else(|| Error::internal(format!("sign a token: the key {key} was not made before")))?;
-            sign(key, claims, now)
+        SecretGenerator::Jwt { key, claims, days } => tokens::jwt(source(made, key)?, claims, *days, now),
+        SecretGenerator::EcKey => tokens::ec_key(),
+        SecretGenerator::SigningKeys { keys } => {
+            tokens::signing_keys(&keys.iter().map(|key| source(made, key)).collect::<Result<Vec<_>>>()?)
         }
+        SecretGenerator::VerifyingKeys { keys } => {
+            tokens::verifying_keys(&keys.iter().map(|key| source(made, key)).collect::<Result<Vec<_>>>()?)
+        }
+        SecretGenerator::ApiKey { prefix, label } => tokens::api_key(prefix, label),
     }
+}
+
+/// A secret that another is made from.
+fn source<'a>(made: &'a BTreeMap<SecretName, SecretString>, name: &SecretName) -> Result<&'a SecretString> {
+    made.get(name).ok_or_else(|| {
+        Error::internal(format!("make a secret: {name}, which it is made from, was not made before"))
+    })
 }
 
 /// Letters and digits, each as likely as the other.
@@ -104,27 +113,6 @@ fn token(length: usize) -> Result<SecretString> {
     let text: String =
         (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
     Ok(text.into())
-}
-
-/// A JSON Web Token (RFC 7519) in compact form (RFC 7515 section 7.1), signed with HS256 (RFC 7518 section 3.2).
-fn sign(
-    key: &SecretString,
-    claims: &BTreeMap<String, serde_json::Value>,
-    now: OffsetDateTime,
-) -> Result<SecretString> {
-    const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
-    let mut claims = claims.clone();
-    claims.entry("iat".to_owned()).or_insert_with(|| now.unix_timestamp().into());
-    claims.entry("exp".to_owned()).or_insert_with(|| (now.unix_timestamp() + TEN_YEARS).into());
-    let payload =
-        serde_json::to_vec(&claims).map_err(|error| Error::internal("write claims").because(error))?;
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#),
-        URL_SAFE_NO_PAD.encode(payload)
-    );
-    let signature = hmac_sha256(key.expose_secret().as_bytes(), signed.as_bytes());
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)).into())
 }
 
 /// HMAC-SHA256 (RFC 2104).
@@ -162,7 +150,10 @@ mod tests {
         stack.secrets = vec![
             SecretSpec { name: name("password"), generator: SecretGenerator::Token { length: 32 } },
             SecretSpec { name: name("key"), generator: SecretGenerator::Hex { bytes: 16 } },
-            SecretSpec { name: name("anon"), generator: SecretGenerator::Jwt { key: name("key"), claims } },
+            SecretSpec {
+                name: name("anon"),
+                generator: SecretGenerator::Jwt { key: name("key"), claims, days: 1 },
+            },
         ];
         stack
     }

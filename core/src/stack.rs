@@ -80,15 +80,57 @@ pub enum SecretGenerator {
         /// How many bytes.
         bytes: usize,
     },
-    /// A JSON Web Token (RFC 7519) signed with HS256 by another secret of the stack. It carries `claims`, `iat` (the
-    /// moment of its making) and `exp` (ten years later).
+    /// A JSON Web Token (RFC 7519). It carries `claims`, `iat` (the moment of its making) and `exp`.
     Jwt {
-        /// The secret that signs it.
+        /// The secret that signs it: with ES256 if it is an [`EcKey`](Self::EcKey), else with HS256.
         key: SecretName,
         /// Its claims, for instance `{"role": "anon"}`.
         #[serde(default)]
         claims: BTreeMap<String, serde_json::Value>,
+        /// For how many days it is good.
+        #[serde(default = "ten_years")]
+        days: u32,
     },
+    /// A key pair for ES256 (RFC 7518, section 3.4): a private JSON Web Key (RFC 7517) with a random `kid`.
+    EcKey,
+    /// Keys that sign, as a JSON array of private JSON Web Keys.
+    SigningKeys {
+        /// The secrets that are the keys: an [`EcKey`](Self::EcKey) is one as it is, any other becomes a symmetric one.
+        keys: Vec<SecretName>,
+    },
+    /// The keys that verify what those sign, as a JSON Web Key Set. Symmetric keys are in it too, so it is a secret.
+    VerifyingKeys {
+        /// As for [`SigningKeys`](Self::SigningKeys).
+        keys: Vec<SecretName>,
+    },
+    /// An opaque key with a check sum, by which who is given it tells a mistyped one: the prefix, 22 random characters,
+    /// `_`, and the first eight of the Base64url of the SHA-256 of `label|prefix…random`.
+    ApiKey {
+        /// What it begins with.
+        prefix: String,
+        /// What the check sum is made with.
+        label: String,
+    },
+}
+
+impl SecretGenerator {
+    /// The secrets that it is made from.
+    #[must_use]
+    pub fn sources(&self) -> &[SecretName] {
+        match self {
+            Self::Token { .. }
+            | Self::Hex { .. }
+            | Self::Base64 { .. }
+            | Self::EcKey
+            | Self::ApiKey { .. } => &[],
+            Self::Jwt { key, .. } => std::slice::from_ref(key),
+            Self::SigningKeys { keys } | Self::VerifyingKeys { keys } => keys,
+        }
+    }
+}
+
+fn ten_years() -> u32 {
+    3650
 }
 
 /// A container port that is published on the machine.
@@ -213,12 +255,11 @@ impl StackSpec {
             if self.secrets[..index].iter().any(|other| other.name == secret.name) {
                 return Err(Error::invalid("secrets", format_args!("{} stands twice", secret.name)));
             }
-            if let SecretGenerator::Jwt { key, .. } = &secret.generator
-                && !self.secrets[..index].iter().any(|other| other.name == *key)
-            {
+            let declared = |name: &SecretName| self.secrets[..index].iter().any(|other| other.name == *name);
+            if let Some(source) = secret.generator.sources().iter().find(|source| !declared(source)) {
                 return Err(Error::invalid(
                     "secrets",
-                    format_args!("{} is signed by {key}, which is not declared before it", secret.name),
+                    format_args!("{} is made from {source}, which is not declared before it", secret.name),
                 ));
             }
         }
@@ -296,12 +337,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_token_signed_by_a_later_secret_is_refused() {
+    fn a_secret_made_from_a_later_one_is_refused() {
         let mut stack = stack(&[("db", true)]);
         let key = SecretName::new("jwt_secret").unwrap();
         stack.secrets = vec![SecretSpec {
             name: SecretName::new("anon_key").unwrap(),
-            generator: SecretGenerator::Jwt { key, claims: BTreeMap::new() },
+            generator: SecretGenerator::Jwt { key, claims: BTreeMap::new(), days: 1 },
         }];
         assert!(stack.validate().unwrap_err().to_string().contains("jwt_secret"));
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_core::ServiceName;
+use freehold_core::{ServiceName, stack::Protocol};
 
 use super::{
     at::At,
@@ -178,6 +178,14 @@ impl Service {
     fn grant(&mut self, sort: Sort, at: &At<'_>) -> Result<()> {
         self.grants.extend(files::read_grants(sort, at)?.into_iter().map(|grant| (sort, grant)));
         Ok(())
+    }
+
+    /// Publishes a TCP port, if it is not published already.
+    pub(crate) fn publish(&mut self, container_port: u16) {
+        let port = Port { container_port, protocol: Protocol::Tcp };
+        if !self.ports.contains(&port) {
+            self.ports.push(port);
+        }
     }
 
     /// What the engine does when it ends.

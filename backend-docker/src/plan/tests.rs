@@ -9,7 +9,7 @@ use crate::{
     stack::tests::{load, load_allowing, runtime, stack, webapp},
 };
 
-fn surroundings() -> Surroundings {
+pub(super) fn surroundings() -> Surroundings {
     Surroundings {
         folder: PathBuf::from("/data/projects/p"),
         bind_address: std::net::Ipv4Addr::LOCALHOST.into(),

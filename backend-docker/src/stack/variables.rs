@@ -9,11 +9,14 @@ use freehold_core::{
 };
 
 use super::{Stack, nobody};
-use crate::compose::{
-    Service,
-    dotenv::Precedence,
-    interpolate::variables_of,
-    yaml::{Entry, Node, Value},
+use crate::{
+    compose::{
+        Service,
+        dotenv::Precedence,
+        interpolate::variables_of,
+        yaml::{Entry, Node, Value},
+    },
+    manifest::Places,
 };
 
 /// What stands for a secret while there is no project.
@@ -25,11 +28,13 @@ impl Stack {
     /// # Errors
     /// `InvalidInput` for a variable that the stack does not read or that a secret sets.
     pub(crate) fn variables(&self, runtime: &Runtime, public_host: &str) -> Result<BTreeMap<String, String>> {
-        let mut given = self.urls(public_host, runtime.ports)?;
+        let mut given = self.urls(public_host, runtime)?;
         let known = self.known_variables();
         for (name, value) in &runtime.variables {
             let field = format!("variables.{name}");
-            if let Some(secret) = self.manifest.secrets.iter().find(|secret| secret.variable == *name) {
+            if let Some(secret) =
+                self.manifest.secrets.iter().find(|secret| secret.variable.as_ref() == Some(name))
+            {
                 return Err(Error::invalid(
                     &field,
                     format_args!("is set by the secret {}: choose that", secret.name),
@@ -44,7 +49,9 @@ impl Stack {
             given.insert(name.clone(), value.expose_secret().to_owned());
         }
         for secret in &self.manifest.secrets {
-            given.insert(secret.variable.clone(), runtime.secret(&secret.name)?.expose_secret().to_owned());
+            if let Some(variable) = &secret.variable {
+                given.insert(variable.clone(), runtime.secret(&secret.name)?.expose_secret().to_owned());
+            }
         }
         let mut variables = self.env.evaluate(&given, Precedence::Outside)?;
         variables.extend(given);
@@ -86,9 +93,12 @@ impl Stack {
 
     /// The variables of a project that is never made, for the first look at the Compose file. Ports are not known yet.
     pub(super) fn made_up_variables(&self) -> Result<BTreeMap<String, String>> {
-        let secrets = self.manifest.secrets.iter().map(|secret| &secret.variable);
-        let urls = self.manifest.urls.iter().map(|url| &url.variable);
-        let given = secrets.chain(urls).map(|name| (name.clone(), MADE_UP.to_owned())).collect();
+        let secrets = self.manifest.secrets.iter().filter_map(|secret| secret.variable.as_ref());
+        let mut given: BTreeMap<_, _> = secrets.map(|name| (name.clone(), MADE_UP.to_owned())).collect();
+        for url in &self.manifest.urls {
+            let value = if url.is_fixed() { url.value.clone() } else { MADE_UP.to_owned() };
+            given.insert(url.variable.clone(), value);
+        }
         let mut variables = self.env.evaluate(&given, Precedence::Outside)?;
         variables.extend(given);
         Ok(variables)
@@ -118,13 +128,24 @@ impl Stack {
         })
     }
 
-    fn urls(&self, public_host: &str, ports: PortBlock) -> Result<BTreeMap<String, String>> {
+    fn urls(&self, public_host: &str, runtime: &Runtime) -> Result<BTreeMap<String, String>> {
         let port = |service: &str, inside, protocol| {
             let spec = self.spec.services.iter().find(|spec| spec.name == *service)?;
-            ports.port(self.spec.port_offset(&spec.name, inside, protocol)?)
+            runtime.ports.port(self.spec.port_offset(&spec.name, inside, protocol)?)
         };
+        let own = self.env.evaluate(&BTreeMap::new(), Precedence::File)?;
         let urls = self.manifest.urls.iter();
-        urls.map(|url| Ok((url.variable.clone(), url.expand(public_host, port)?))).collect()
+        urls.map(|url| {
+            let places = Places {
+                public_host,
+                project: runtime.project.as_str(),
+                path: own.get(&url.variable).map_or("", |address| path_of(address)),
+                gateway: self.spec.gateway.as_ref(),
+                port: &port,
+            };
+            Ok((url.variable.clone(), url.expand(&places)?))
+        })
+        .collect()
     }
 
     /// The variables that the stack gives a value or reads.
@@ -134,6 +155,12 @@ impl Stack {
         self.trees.iter().for_each(|tree| read_in(tree, false, &mut known));
         known
     }
+}
+
+/// The path of an address: what follows its host and port.
+fn path_of(address: &str) -> &str {
+    let host = address.split_once("://").map_or(address, |(_, rest)| rest);
+    host.find('/').map_or("", |slash| &host[slash..])
 }
 
 /// Adds what the values of a tree read. In `environment`, a name alone is a variable too.

@@ -3,14 +3,12 @@
 use std::fs;
 
 use bollard::{
-    exec::{CreateExecOptions, StartExecResults},
     models::{ContainerInspectResponse, HostConfig},
     query_parameters::InspectContainerOptions,
 };
 use freehold_core::{Destroyer, ProjectRef, Provisioner, Wish};
-use futures_util::StreamExt;
 
-use crate::fixture::{Fixture, ctx, stack};
+use crate::fixture::{Fixture, ctx, shell, stack};
 
 const MANIFEST: &str = "name = \"settings\"\n[[secrets]]\nname = \"token\"\nvariable = \"TOKEN\"\ngenerate = { kind = \"token\", length = 32 }\n";
 
@@ -91,27 +89,6 @@ const SECOND: &str =
 async fn inspect(fixture: &Fixture, project: &ProjectRef, service: &str) -> ContainerInspectResponse {
     let id = fixture.container(project, service).await;
     fixture.docker.inspect_container(&id, None::<InspectContainerOptions>).await.unwrap()
-}
-
-/// What a command in a service's container prints.
-async fn shell(fixture: &Fixture, project: &ProjectRef, service: &str, line: &str) -> String {
-    let options = CreateExecOptions {
-        cmd: Some(vec!["sh".to_owned(), "-c".into(), line.into()]),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..CreateExecOptions::default()
-    };
-    let id = fixture.container(project, service).await;
-    let exec = fixture.docker.create_exec(&id, options).await.unwrap().id;
-    let StartExecResults::Attached { mut output, .. } = fixture.docker.start_exec(&exec, None).await.unwrap()
-    else {
-        panic!("attached");
-    };
-    let mut printed = String::new();
-    while let Some(chunk) = output.next().await {
-        printed.push_str(&String::from_utf8_lossy(&chunk.unwrap().into_bytes()));
-    }
-    printed.trim().to_owned()
 }
 
 fn limits(host: &HostConfig) -> Vec<(String, i64, i64)> {

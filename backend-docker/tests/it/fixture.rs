@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use bollard::{
     Docker,
+    exec::{CreateExecOptions, StartExecResults},
     query_parameters::{ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions},
 };
 use freehold_core::{
@@ -11,6 +12,7 @@ use freehold_core::{
     ServiceName, StackSpec, runtime::Limits,
 };
 use freehold_docker::{Config, DockerBackend, StackSource};
+use futures_util::StreamExt;
 use rand::Rng;
 use tempfile::TempDir;
 
@@ -140,6 +142,27 @@ pub(crate) fn stack(compose: &str, manifest: &str) -> TempDir {
     std::fs::write(folder.path().join("docker-compose.yml"), compose).unwrap();
     std::fs::write(folder.path().join("freehold.toml"), manifest).unwrap();
     folder
+}
+
+/// What a command in a service's container prints.
+pub(crate) async fn shell(fixture: &Fixture, project: &ProjectRef, service: &str, line: &str) -> String {
+    let options = CreateExecOptions {
+        cmd: Some(vec!["sh".to_owned(), "-c".into(), line.into()]),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..CreateExecOptions::default()
+    };
+    let id = fixture.container(project, service).await;
+    let exec = fixture.docker.create_exec(&id, options).await.unwrap().id;
+    let StartExecResults::Attached { mut output, .. } = fixture.docker.start_exec(&exec, None).await.unwrap()
+    else {
+        panic!("attached");
+    };
+    let mut printed = String::new();
+    while let Some(chunk) = output.next().await {
+        printed.push_str(&String::from_utf8_lossy(&chunk.unwrap().into_bytes()));
+    }
+    printed.trim().to_owned()
 }
 
 /// A call by hand.

@@ -10,4 +10,5 @@ mod failures;
 mod fixture;
 mod isolation;
 mod life;
+mod supabase;
 mod troubled_engine;

@@ -19,7 +19,7 @@ use crate::{
     project::Project,
     project_ref::ProjectRef,
     secrets,
-    stack::{SecretGenerator, StackSpec},
+    stack::StackSpec,
     store::{
         Change, Guard, NewOperation, NewProject, OperationFilter, Preemption, ProjectChange, ProjectUpdate,
         StatusChange,
@@ -147,7 +147,7 @@ impl Inner {
         Ok(Prepared::change(Change { sealed, ..command(update, operation) }))
     }
 
-    /// The secrets that change when some are chosen or made anew: those, and the tokens that one of them signs.
+    /// The secrets that change when some are chosen or made anew: those, and what is made from one of them.
     async fn rotated(
         &self,
         project: &Project,
@@ -167,10 +167,8 @@ impl Inner {
         let mut kept = self.vault.open(project.reference, &items).await?.secrets;
         let mut changed: Vec<SecretName> = chosen.keys().chain(rotate).cloned().collect();
         for spec in &stack.secrets {
-            if let SecretGenerator::Jwt { key, .. } = &spec.generator
-                && changed.contains(key)
-                && !changed.contains(&spec.name)
-            {
+            let derives = spec.generator.sources().iter().any(|source| changed.contains(source));
+            if derives && !changed.contains(&spec.name) {
                 changed.push(spec.name.clone());
             }
         }

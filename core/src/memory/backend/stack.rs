@@ -45,7 +45,7 @@ impl MemoryStack {
                 SecretSpec { name: signing_key.clone(), generator: SecretGenerator::Hex { bytes: 32 } },
                 SecretSpec {
                     name: "anon_key".parse()?,
-                    generator: SecretGenerator::Jwt { key: signing_key, claims },
+                    generator: SecretGenerator::Jwt { key: signing_key, claims, days: 3650 },
                 },
             ],
             ports: vec![port(&db, 5432), port(&api, 8000)],

@@ -67,8 +67,8 @@ pub(crate) struct HostArguments {
     /// The targets to serve, in place of those configured
     #[arg(long = "target", value_enum, value_delimiter = ',', env = "FREEHOLD_TARGETS")]
     pub(crate) targets: Vec<TargetKind>,
-    /// A stack for the Docker target: a folder with a Compose file and a manifest
-    #[arg(long = "stack", value_name = "FOLDER", env = "FREEHOLD_STACKS", value_delimiter = ',')]
+    /// A stack for the Docker target: a folder with a Compose file and a manifest, or supabase=FOLDER for Supabase's own
+    #[arg(long = "stack", value_name = "[NAME=]FOLDER", env = "FREEHOLD_STACKS", value_delimiter = ',')]
     pub(crate) stacks: Vec<PathBuf>,
     /// What to log, for instance `info` or `freehold_core=debug,warn`
     #[arg(long, env = "FREEHOLD_LOG")]

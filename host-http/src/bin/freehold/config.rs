@@ -9,7 +9,7 @@ use std::{
 };
 
 use freehold_core::{
-    SecretString, TargetName,
+    SecretString, StackName, TargetName,
     control_plane::{Settings, TargetSettings},
 };
 use freehold_host::wire::Secret;
@@ -268,13 +268,24 @@ fn add_stacks(targets: &mut BTreeMap<TargetName, TargetConfig>, stacks: &[PathBu
     let Some(kept) = kept.as_array_mut() else {
         return Err(Failure::usage("the Docker target's `stacks` is no array"));
     };
-    for folder in stacks {
+    for stack in stacks {
+        let (name, folder) = named_folder(stack);
         let folder = std::path::absolute(folder)
-            .map_err(|error| Failure::usage(format!("--stack: {}: {error}", folder.display())))?;
+            .map_err(|error| Failure::usage(format!("--stack: {}: {error}", stack.display())))?;
         let folder = toml::Value::String(folder.to_string_lossy().into_owned());
-        kept.push(toml::Value::Table(toml::Table::from_iter([("folder".to_owned(), folder)])));
+        let name = name.map(|name| ("name".to_owned(), toml::Value::String(name.to_string())));
+        kept.push(toml::Value::Table([("folder".to_owned(), folder)].into_iter().chain(name).collect()));
     }
     Ok(())
+}
+
+/// The two sides of `NAME=FOLDER`; a folder alone has none before it.
+fn named_folder(stack: &Path) -> (Option<StackName>, &Path) {
+    let parts = stack.to_str().and_then(|text| text.split_once('='));
+    match parts.and_then(|(name, folder)| Some((StackName::new(name).ok()?, folder))) {
+        Some((name, folder)) => (Some(name), Path::new(folder)),
+        None => (None, stack),
+    }
 }
 
 fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig> {
@@ -393,5 +404,10 @@ mod tests {
         let config = load("", arguments).unwrap();
         let docker = &config.targets[&TargetName::new("docker").unwrap()];
         assert!(docker.config["stacks"].to_string().contains("/srv/web"), "{:?}", docker.config);
+
+        let arguments = HostArguments { stacks: vec!["supabase=/srv/sb".into()], ..Default::default() };
+        let config = load("", arguments).unwrap();
+        let stack = &config.targets[&TargetName::new("docker").unwrap()].config["stacks"][0];
+        assert_eq!((stack["name"].as_str(), stack["folder"].as_str()), (Some("supabase"), Some("/srv/sb")));
     }
 }

@@ -1,0 +1,1 @@
+// A project puts its functions beside this one.

@@ -1,0 +1,1 @@
+# The tenant is made here; a stand-in reads it and makes none.
