@@ -9,7 +9,7 @@
 //! - What was answered is durable. What was not first recorded is not done.
 //! - A crash at any moment loses nothing: another worker, or this one after a restart, takes the operation up again.
 //! - No project waits for another but for the bounds that the operator set.
-//! - A panic in a backend ends its operation with an error and nothing else.
+//! - A panic in a backend, store or sealer ends the call that it came from with an error, and nothing else.
 //!
 //! # Caveats
 //! On an engine, as against the store, a worker that lost its lease may still have one request under way. Takeover waits
@@ -20,6 +20,7 @@ mod builder;
 mod command;
 mod doctor;
 mod execute;
+mod guard;
 mod heartbeat;
 mod housekeeping;
 mod idempotency;

@@ -219,6 +219,10 @@ pub struct Operation {
     pub state: OperationState,
     /// How many times it was begun.
     pub attempt: u32,
+    /// How many of these attempts failed.
+    pub failures: u32,
+    /// How many of these attempts were taken over from a host that died or hung. The others were handed back unfinished.
+    pub takeovers: u32,
     /// Whether somebody asked for its end.
     pub cancel_requested: bool,
     /// When it is given up, whatever happened.
@@ -239,7 +243,9 @@ pub struct Operation {
     pub report: Option<Report>,
     /// What it had to say, oldest first: the newest [`Operation::MAX_LOG`] lines.
     pub log: Vec<LogEntry>,
-    /// The version of Freehold that planned it.
+    /// The version of Freehold that recorded it. An operation is a wish and no list of steps: whoever takes it up, of whatever
+    /// version, plans it anew from the stack and the settings of its generation; one of a kind that a host does not know is
+    /// left to hosts that do.
     pub planned_by: String,
     /// When it was recorded.
     #[serde(with = "time::serde::rfc3339")]

@@ -77,7 +77,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn project(&self, project: &ProjectRef) -> Result<Option<Project>>;
 
-    /// Projects by numeric id, oldest first.
+    /// Projects by numeric id, oldest first. One that cannot be read is left out and logged, so that the others are found;
+    /// asked for by its ref it is an error and never `None`. Who would act on a project's absence asks by ref.
     ///
     /// # Errors
     /// `InvalidInput` for a cursor that no page gave.
@@ -89,7 +90,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn operation(&self, operation: OperationId) -> Result<Option<Operation>>;
 
-    /// Operations, newest first.
+    /// Operations, newest first; what cannot be read is left out as with projects.
     ///
     /// # Errors
     /// `InvalidInput` for a cursor that no page gave.
@@ -97,7 +98,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Takes up to one operation that may be worked on: waiting, due, with no other of its project running, and its
     /// target below its bound; or running with a lease that ended more than the margin ago. The oldest comes first. The
-    /// project's epoch grows, the attempt is counted, the lease begins.
+    /// project's epoch grows, the attempt is counted, the lease begins; a takeover is counted as such. At the first claim
+    /// the deadline moves by the time that the operation had waited in the queue.
+    ///
+    /// An operation of a kind that this program does not know is left to one that does: it neither fails nor is it in the
+    /// way of others. One whose row, or whose project's, cannot be read is set aside with the reason and logged; it is
+    /// not offered to this version again, another version may try, and destroy ends it.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -109,7 +115,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `LeaseLost`.
     async fn renew(&self, lease: &Lease, extend: Duration, progress: &[RecordedProgress]) -> Result<Renewed>;
 
-    /// Ends an operation or hands it back. The project moves only if the operation put it where it stands.
+    /// Ends an operation or hands it back; one that is handed back with an error has failed once more, and without one it
+    /// has not, and keeps the error of before. The project moves only if the operation put it where it stands.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -266,6 +273,8 @@ pub struct Retention {
     pub events: Duration,
     /// Idempotency keys.
     pub idempotency_keys: Duration,
+    /// Operations that have ended. Those in flight are kept, and so is the one that put its project where it stands.
+    pub operations: Duration,
 }
 
 /// How much there is of everything.

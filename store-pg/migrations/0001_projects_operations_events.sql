@@ -121,6 +121,8 @@ CREATE TABLE freehold.operations (
     generation       bigint NOT NULL,
     state            text COLLATE "C" NOT NULL DEFAULT 'waiting',
     attempt          integer NOT NULL DEFAULT 0,
+    failures         integer NOT NULL DEFAULT 0,
+    takeovers        integer NOT NULL DEFAULT 0,
     cancel_requested boolean NOT NULL DEFAULT false,
     deadline         timestamptz NOT NULL,
     not_before       timestamptz NOT NULL,
@@ -136,6 +138,10 @@ CREATE TABLE freehold.operations (
     created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at       timestamptz,
     ended_at         timestamptz,
+    -- Why its row, or its project's, could not be read, and which versions of this program found that: they leave it alone.
+    -- Whoever has mended the row clears both.
+    set_aside        text,
+    set_aside_by     text[] NOT NULL DEFAULT '{}',
     CONSTRAINT operations_kind CHECK (kind IN (
         'create', 'retry', 'pause', 'resume', 'restart', 'reconfigure', 'destroy')),
     CONSTRAINT operations_state CHECK (state IN ('waiting', 'running', 'succeeded', 'failed', 'cancelled')),
@@ -155,6 +161,7 @@ CREATE INDEX operations_queue ON freehold.operations (target, number) WHERE stat
 CREATE INDEX operations_in_flight ON freehold.operations (number) WHERE ended_at IS NULL;
 CREATE INDEX operations_running ON freehold.operations (target) WHERE state = 'running';
 CREATE INDEX operations_project ON freehold.operations (project, number);
+CREATE INDEX operations_ended ON freehold.operations (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Facts, written unnumbered in the transactions that they tell of. The sequencer numbers what has been committed.
 CREATE TABLE freehold.events (

@@ -1,7 +1,7 @@
 //! Gives one operation to one worker.
 
 use freehold_core::{
-    Fact, Operation, OperationState,
+    Error, Fact, Operation, OperationKind, OperationState,
     store::{Claim, Claimed},
 };
 use sqlx::{PgConnection, PgPool, types::Uuid};
@@ -28,6 +28,7 @@ const CANDIDATE: &str = "\
             SELECT o.id, o.target, o.number, false AS takeover \
             FROM freehold.operations o JOIN freehold.projects p ON p.reference = o.project \
             WHERE o.target = s.name AND o.state = 'waiting' AND o.not_before <= statement_timestamp() \
+                AND o.kind = ANY ($4) AND NOT $5 = ANY (o.set_aside_by) \
                 AND NOT EXISTS (SELECT FROM freehold.operations r \
                     WHERE r.project = o.project AND r.state = 'running') \
             ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED \
@@ -37,6 +38,7 @@ const CANDIDATE: &str = "\
             SELECT o.id, o.target, o.number, true AS takeover \
             FROM freehold.operations o JOIN freehold.projects p ON p.reference = o.project \
             WHERE o.target = ANY ($1) AND o.state = 'running' AND o.lease_expires_at < statement_timestamp() - $3 \
+                AND o.kind = ANY ($4) AND NOT $5 = ANY (o.set_aside_by) \
             ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED \
         ) abandoned \
     ) found ORDER BY number LIMIT 1";
@@ -57,12 +59,23 @@ const TAKE: &str = concat!(
         WHERE o.id = $1 AND p.reference = o.project RETURNING p.epoch \
     ), taken AS ( \
         UPDATE freehold.operations o SET state = 'running', attempt = o.attempt + 1, epoch = fenced.epoch, \
+            takeovers = o.takeovers + CASE WHEN o.state = 'running' THEN 1 ELSE 0 END, \
+            deadline = CASE WHEN o.attempt = 0 \
+                THEN greatest(o.deadline, clock_timestamp() + (o.deadline - o.not_before)) ELSE o.deadline END, \
+            set_aside = NULL, set_aside_by = '{}', \
             lease_owner = $2, lease_expires_at = clock_timestamp() + $3, \
             started_at = coalesce(o.started_at, clock_timestamp()) \
         FROM fenced WHERE o.id = $1 RETURNING o.* \
     ) ",
     select_operations!("taken", "")
 );
+
+/// Only while nobody works on it: another program may be able to read it.
+const SET_ASIDE: &str = "\
+    UPDATE freehold.operations SET set_aside = $2, set_aside_by = array_append(set_aside_by, $3) \
+    WHERE id = $1 AND (state = 'waiting' OR lease_expires_at < clock_timestamp() - $4)";
+/// The version by which this program knows again what it could not read.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Tries so often to find another candidate after losing one to somebody else.
 const TRIES: usize = 5;
@@ -82,20 +95,45 @@ enum Found {
 pub(crate) async fn claim(pool: &PgPool, claim: &Claim) -> Result<Option<Claimed>> {
     for _ in 0..TRIES {
         let mut transaction = begin(pool, "begin a claim").await?;
-        let found = attempt(&mut transaction, claim).await;
-        match end(transaction, found, "commit a claim").await? {
-            Found::Taken(claimed) => return Ok(Some(*claimed)),
-            Found::Lost => {}
-            Found::Nothing => break,
+        let mut looked_at = None;
+        let found = attempt(&mut transaction, claim, &mut looked_at).await;
+        match (end(transaction, found, "commit a claim").await, looked_at) {
+            (Ok(Found::Taken(claimed)), _) => return Ok(Some(*claimed)),
+            (Ok(Found::Lost), _) => {}
+            (Ok(Found::Nothing), _) => break,
+            (Err(failure), Some(id)) if failure.is_unreadable() => {
+                set_aside(pool, claim, id, failure).await?;
+            }
+            (Err(failure), _) => return Err(failure),
         }
     }
     Ok(None)
 }
 
-async fn attempt(connection: &mut PgConnection, claim: &Claim) -> Result<Found> {
+async fn attempt(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    looked_at: &mut Option<Uuid>,
+) -> Result<Found> {
     let Some(candidate) = candidate(connection, claim).await? else { return Ok(Found::Nothing) };
+    *looked_at = Some(candidate.0);
     let taken = take(connection, claim, &candidate).await?;
     Ok(taken.map_or(Found::Lost, |claimed| Found::Taken(Box::new(claimed))))
+}
+
+/// Leaves an operation alone whose row, or whose project's, cannot be read, so that it is in nobody's way.
+async fn set_aside(pool: &PgPool, claim: &Claim, id: Uuid, failure: Failure) -> Result<()> {
+    let reason = Error::from(failure).chain();
+    sqlx::query(SET_ASIDE)
+        .bind(id)
+        .bind(&reason)
+        .bind(VERSION)
+        .bind(interval(claim.margin)?)
+        .execute(pool)
+        .await
+        .during("set an operation aside")?;
+    tracing::error!(operation = %id, reason, "an operation cannot be read; it is set aside, and destroy ends it");
+    Ok(())
 }
 
 async fn candidate(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Candidate>> {
@@ -105,6 +143,8 @@ async fn candidate(connection: &mut PgConnection, claim: &Claim) -> Result<Optio
         .bind(targets)
         .bind(most)
         .bind(interval(claim.margin)?)
+        .bind(OperationKind::ALL.map(OperationKind::as_str))
+        .bind(VERSION)
         .fetch_optional(connection)
         .await
         .during("look for an operation")

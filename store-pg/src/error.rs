@@ -31,6 +31,19 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
+impl Failure {
+    /// Whether what the store holds cannot be read, by this program at least. Others can be.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } | Self::Unfit { .. } => true,
+            Self::Statement { source, .. } => {
+                matches!(source, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+            }
+            Self::Migrate(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Refused(error)

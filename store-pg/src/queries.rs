@@ -8,11 +8,11 @@ use freehold_core::{
     Status,
     store::{Census, OperationFilter, Replay},
 };
-use sqlx::{PgConnection, PgPool, QueryBuilder, types::Uuid};
+use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, Row as _, postgres::PgRow, types::Uuid};
 use time::OffsetDateTime;
 
 use crate::{
-    error::{During, Result},
+    error::{During, Failure, Result},
     rows::{OperationRow, ProjectRow, number, parse, select_operations, select_projects, texts},
 };
 
@@ -73,9 +73,9 @@ pub(crate) async fn projects(
         query.push(" AND p.folded_name = ").push_bind(name.folded());
     }
     query.push(" ORDER BY p.id LIMIT ").push_bind(one_more(limit));
-    let rows: Vec<ProjectRow> = query.build_query_as().fetch_all(pool).await.during("list projects")?;
-    let rows = rows.into_iter().map(Project::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(cut(rows, limit, |project| project.id))
+    let rows = query.build().fetch_all(pool).await.during("list projects")?;
+    let page = cut(rows, limit, |row| row.get("id"));
+    Ok(Page { items: readable::<ProjectRow, _>(page.items)?, next: page.next })
 }
 
 pub(crate) async fn operation(
@@ -115,10 +115,9 @@ pub(crate) async fn operations(
         query.push(" AND o.state = ANY (").push_bind(texts(&filter.states)).push(")");
     }
     query.push(" ORDER BY o.number DESC LIMIT ").push_bind(one_more(limit));
-    let rows: Vec<OperationRow> = query.build_query_as().fetch_all(pool).await.during("list operations")?;
-    let page = cut(rows, limit, |row| row.number);
-    let items = page.items.into_iter().map(Operation::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page { items, next: page.next })
+    let rows = query.build().fetch_all(pool).await.during("list operations")?;
+    let page = cut(rows, limit, |row| row.get("number"));
+    Ok(Page { items: readable::<OperationRow, _>(page.items)?, next: page.next })
 }
 
 pub(crate) async fn replay(
@@ -142,12 +141,15 @@ pub(crate) async fn census(pool: &PgPool) -> Result<Census> {
     let rows: Vec<(String, i64)> =
         sqlx::query_as(PROJECTS_BY_STATUS).fetch_all(pool).await.during("count projects")?;
     for (status, count) in rows {
-        census.projects.insert(parse("status", &status)?, number("a count", count)?);
+        // What only a newer program knows, a newer program counts.
+        let Ok(status) = status.parse() else { continue };
+        census.projects.insert(status, number("a count", count)?);
     }
     let rows: Vec<(String, String, i64)> =
         sqlx::query_as(OPERATIONS_BY_STATE).fetch_all(pool).await.during("count operations")?;
     for (kind, state, count) in rows {
-        census.operations.insert((parse("kind", &kind)?, parse("state", &state)?), number("a count", count)?);
+        let (Ok(kind), Ok(state)) = (kind.parse(), state.parse()) else { continue };
+        census.operations.insert((kind, state), number("a count", count)?);
     }
     let oldest: Option<i64> =
         sqlx::query_scalar(OLDEST_WAITING).fetch_one(pool).await.during("look for the oldest operation")?;
@@ -173,6 +175,29 @@ fn cursor(page: &PageRequest) -> Result<Option<i64>> {
         Ok(number) if number >= 0 => Ok(Some(number)),
         _ => Err(Error::invalid("after", format_args!("{text:?} is not the `next` of a page")).into()),
     }
+}
+
+/// What can be read. A row that cannot be is named in the log and left out, so that it does not hide the others.
+fn readable<R, T>(rows: Vec<PgRow>) -> Result<Vec<T>>
+where
+    R: for<'r> FromRow<'r, PgRow>,
+    T: TryFrom<R, Error = Failure>,
+{
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        match R::from_row(&row).during("read a row").and_then(T::try_from) {
+            Ok(item) => items.push(item),
+            Err(failure) if failure.is_unreadable() => {
+                // Of a project its ref, of an operation its id: the first column of both.
+                let id = row.try_get::<String, _>(0);
+                let id = id.or_else(|_| row.try_get::<Uuid, _>(0).map(|id| id.to_string())).unwrap_or_default();
+                let reason = Error::from(failure).chain();
+                tracing::error!(id, reason, "a row of the store cannot be read; it is left out");
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(items)
 }
 
 /// One row more than wanted was asked for: if it is there, another page follows.

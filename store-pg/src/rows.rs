@@ -45,6 +45,7 @@ macro_rules! select_operations {
     ($from:literal, $tail:literal) => {
         concat!(
             "SELECT o.id, o.number, o.project, o.target, o.kind, o.scope, o.generation, o.state, o.attempt, \
+             o.failures, o.takeovers, \
              o.cancel_requested, o.deadline, o.not_before, o.lease_owner, o.lease_expires_at, o.epoch, \
              CASE WHEN o.state = 'waiting' THEN (SELECT count(*) FROM freehold.operations q \
                 WHERE q.target = o.target AND q.state = 'waiting' AND q.number < o.number) END AS position, \
@@ -133,7 +134,8 @@ impl TryFrom<ProjectRow> for Project {
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct OperationRow {
     id: Uuid,
-    pub(crate) number: i64,
+    #[expect(dead_code, reason = "pages are cut by it as it comes from PostgreSQL")]
+    number: i64,
     project: String,
     target: String,
     kind: String,
@@ -141,6 +143,8 @@ pub(crate) struct OperationRow {
     generation: i64,
     state: String,
     attempt: i32,
+    failures: i32,
+    takeovers: i32,
     cancel_requested: bool,
     deadline: OffsetDateTime,
     not_before: OffsetDateTime,
@@ -178,6 +182,8 @@ impl TryFrom<OperationRow> for Operation {
             generation: number("generation", row.generation)?,
             state: parse("state", &row.state)?,
             attempt: number("attempt", row.attempt)?,
+            failures: number("failures", row.failures)?,
+            takeovers: number("takeovers", row.takeovers)?,
             cancel_requested: row.cancel_requested,
             deadline: row.deadline,
             not_before: row.not_before,

@@ -38,6 +38,10 @@ const FORGET_EVENTS: &str = "\
     ) \
     DELETE FROM freehold.events USING kept WHERE sequence < kept.oldest";
 const FORGET_KEYS: &str = "DELETE FROM freehold.idempotency_keys WHERE created_at < clock_timestamp() - $1";
+/// Never the one that put its project where it stands.
+const FORGET_OPERATIONS: &str = "DELETE FROM freehold.operations o USING freehold.projects p \
+    WHERE p.reference = o.project AND o.ended_at < clock_timestamp() - $1 \
+    AND p.status_operation IS DISTINCT FROM o.id";
 const FORGET_SET_ASIDE: &str = "DELETE FROM freehold.port_blocks WHERE set_aside_until <= clock_timestamp()";
 
 const BATCH: i64 = 5_000;
@@ -108,6 +112,7 @@ pub(crate) async fn expire(pool: &PgPool, retention: &Retention) -> Result<()> {
     let forget = [
         (FORGET_EVENTS, retention.events, "forget old events"),
         (FORGET_KEYS, retention.idempotency_keys, "forget old idempotency keys"),
+        (FORGET_OPERATIONS, retention.operations, "forget old operations"),
     ];
     for (statement, kept, verb) in forget {
         if kept < FOR_EVER {

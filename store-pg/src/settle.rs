@@ -19,7 +19,9 @@ use crate::{
 const SIBLING_WAITS: &str =
     "SELECT EXISTS (SELECT FROM freehold.operations WHERE project = $1 AND state = 'waiting')";
 const SETTLE: &str = "\
-    UPDATE freehold.operations SET state = $2, not_before = coalesce($3, not_before), error = $4, \
+    UPDATE freehold.operations SET state = $2, not_before = coalesce($3, not_before), \
+        error = CASE WHEN $2 = 'waiting' THEN coalesce($4, error) ELSE $4 END, \
+        failures = failures + CASE WHEN $2 = 'waiting' AND $4::jsonb IS NOT NULL THEN 1 ELSE 0 END, \
         report = coalesce($5, report), lease_owner = NULL, lease_expires_at = NULL, \
         ended_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE clock_timestamp() END \
     WHERE id = $1";

@@ -1,8 +1,7 @@
 //! One attempt at an operation: the backend's call, a look at the result, and what is cleaned up if it fails for good.
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, time::Duration};
 
-use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -24,6 +23,13 @@ const PORT_MOVES: u32 = 5;
 /// How long a port that a stranger holds is set aside.
 const PORT_ASIDE: Duration = Duration::from_secs(3600);
 
+/// What a project is brought up on.
+struct Ground {
+    runtime: Runtime,
+    /// How often it got other ports in this attempt.
+    moves: u32,
+}
+
 /// One attempt at an operation.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
@@ -34,35 +40,43 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    pub(super) async fn attempt(&self, mut runtime: Runtime) -> Result<Outcome> {
+    /// Destroy needs no runtime: it works for a project whose secrets cannot be opened any more.
+    pub(super) async fn attempt(&self, runtime: Result<Runtime>) -> Result<Outcome> {
         self.ctx.check()?;
         let kind = self.claimed.operation.kind;
+        if kind == OperationKind::Destroy {
+            return self.remove().await;
+        }
+        let mut ground = Ground { runtime: runtime?, moves: 0 };
         // At each attempt: the one before may have ended before all of it was gone, and nobody has used it yet.
         if kind == OperationKind::Retry {
-            self.call("destroy", self.backend.destroy(self.ctx, &runtime.project)).await?;
+            self.destroy().await?;
         }
-        let mut moves = 0;
-        let outcome = loop {
-            match self.act(&runtime).await {
-                Ok(outcome) => break outcome,
-                Err(error) => {
-                    let Some(Detail::PortTaken { port }) = error.detail() else { return Err(error) };
-                    if !self.may_move_ports(moves) {
-                        return Err(error);
-                    }
-                    moves += 1;
-                    runtime = self.move_ports(&runtime, *port).await?;
-                }
-            }
-        };
-        let outcome = self.observe_and_repair(&runtime, outcome).await?;
+        let outcome = self.act_where_ports_are_free(&mut ground).await?;
+        let outcome = self.observe_and_repair(&mut ground, outcome).await?;
         if kind.outcome() == Trigger::Ready {
             if outcome.connection.is_none() {
                 return Err(Error::internal("tell how the project is reached: the backend did not say"));
             }
-            self.confirm_health(&runtime).await?;
+            self.confirm_health(&ground.runtime).await?;
         }
         Ok(outcome)
+    }
+
+    /// The call, with other ports each time that a stranger is found on one of them.
+    async fn act_where_ports_are_free(&self, ground: &mut Ground) -> Result<Outcome> {
+        loop {
+            let error = match self.act(&ground.runtime).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            let Some(Detail::PortTaken { port }) = error.detail() else { return Err(error) };
+            if !self.may_move_ports(ground.moves) {
+                return Err(error);
+            }
+            ground.moves += 1;
+            ground.runtime = self.move_ports(&ground.runtime, *port).await?;
+        }
     }
 
     /// The one call that the operation is about.
@@ -86,7 +100,11 @@ impl Work<'_> {
         }
     }
 
-    /// Calls the backend. A panic becomes an error; one that neither returns at its deadline nor when it is cancelled is
+    async fn destroy(&self) -> Result<Outcome> {
+        self.call("destroy", self.backend.destroy(self.ctx, &self.claimed.project.reference)).await
+    }
+
+    /// Calls the backend. One that neither returns at its deadline nor when it is cancelled is
     /// dropped once the margin is over.
     async fn call<T>(&self, name: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let overdue = async {
@@ -98,7 +116,7 @@ impl Work<'_> {
         };
         let result = tokio::select! {
             biased;
-            result = caught(work) => result,
+            result = work => result,
             () = overdue => Err(match self.ctx.check() {
                 Err(error) => error.with("backend", "did not return and was left behind"),
                 Ok(()) => Error::new(Kind::Timeout, "see the backend return"),
@@ -117,7 +135,7 @@ impl Work<'_> {
     /// Gives the project other ports after a stranger was found on one of them.
     async fn move_ports(&self, runtime: &Runtime, taken: u16) -> Result<Runtime> {
         self.ctx.log(format!("port {taken} is held by a stranger: taking the next block")).await;
-        self.call("destroy", self.backend.destroy(self.ctx, &runtime.project)).await?;
+        self.destroy().await?;
         let pool = &self.inner.target_of(&self.claimed.project)?.settings.port_pool;
         let project = self.inner.store.reallocate(&self.claimed.lease, taken, pool, PORT_ASIDE).await?;
         let ports = project.ports.ok_or_else(|| Error::internal("move ports: the project has none"))?;
@@ -125,24 +143,30 @@ impl Work<'_> {
     }
 
     /// Looks at what is really there, and makes the same call once more if it is not what was wished.
-    async fn observe_and_repair(&self, runtime: &Runtime, outcome: Outcome) -> Result<Outcome> {
-        let differences = self.differences(runtime).await?;
+    async fn observe_and_repair(&self, ground: &mut Ground, outcome: Outcome) -> Result<Outcome> {
+        let differences = self.differences(&ground.runtime).await?;
         if differences.is_empty() {
             return Ok(outcome);
         }
         self.ctx.log(format!("not yet as wished: {}; once more", differences.join("; "))).await;
-        let outcome = self.act(runtime).await?;
-        let differences = self.differences(runtime).await?;
-        if differences.is_empty() {
+        let outcome = self.act_where_ports_are_free(ground).await?;
+        as_wished(outcome, &self.differences(&ground.runtime).await?)
+    }
+
+    /// Destroys, looks whether anything is left, and destroys once more if so.
+    async fn remove(&self) -> Result<Outcome> {
+        let outcome = self.destroy().await?;
+        let left = self.leftovers().await?;
+        if left.is_empty() {
             return Ok(outcome);
         }
-        let message = format!("bring the project to where it is wished: {}", differences.join("; "));
-        Err(Error::internal(message).with("left", differences.join("; ")))
+        self.ctx.log(format!("not yet gone: {}; once more", left.join("; "))).await;
+        let outcome = self.destroy().await?;
+        as_wished(outcome, &self.leftovers().await?)
     }
 
     async fn differences(&self, runtime: &Runtime) -> Result<Vec<String>> {
         let wish = match self.claimed.operation.kind {
-            OperationKind::Destroy => return self.leftovers(runtime).await,
             OperationKind::Pause => Wish::Paused,
             _ => Wish::Active,
         };
@@ -155,11 +179,11 @@ impl Work<'_> {
     }
 
     /// What the engine still has of the project.
-    async fn leftovers(&self, runtime: &Runtime) -> Result<Vec<String>> {
+    async fn leftovers(&self) -> Result<Vec<String>> {
         let holdings = self.call("inventory", self.backend.inventory(self.ctx)).await?;
         Ok(holdings
             .into_iter()
-            .filter(|holding| holding.project == runtime.project)
+            .filter(|holding| holding.project == self.claimed.project.reference)
             .flat_map(|holding| holding.resources)
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect())
@@ -197,22 +221,24 @@ impl Work<'_> {
     }
 
     /// Cleans up behind an operation that gave up: what must not stay goes, data that must stay stays. Gives what is left.
-    pub(super) async fn clean_up(&self, runtime: &Runtime, error: &Error) -> Vec<String> {
+    pub(super) async fn clean_up(&self, runtime: Option<&Runtime>, error: &Error) -> Vec<String> {
         match self.claimed.operation.kind {
             OperationKind::Create | OperationKind::Retry => {
-                let gone = self.call("destroy", self.backend.destroy(self.ctx, &runtime.project)).await;
-                match (gone, self.leftovers(runtime).await) {
+                match (self.destroy().await, self.leftovers().await) {
                     (Ok(_), Ok(left)) => left,
                     (Err(error), Ok(left)) if left.is_empty() => vec![error.chain()],
                     (Err(_), Ok(left)) => left,
                     (_, Err(error)) => vec![format!("unknown: {}", error.chain())],
                 }
             }
-            OperationKind::Resume => match self.call("pause", self.backend.pause(self.ctx, runtime)).await {
-                Ok(_) => vec![],
-                Err(error) => vec![format!("still running: {}", error.chain())],
-            },
-            OperationKind::Destroy => match self.leftovers(runtime).await {
+            OperationKind::Resume => {
+                let Some(runtime) = runtime else { return vec![] };
+                match self.call("pause", self.backend.pause(self.ctx, runtime)).await {
+                    Ok(_) => vec![],
+                    Err(error) => vec![format!("still running: {}", error.chain())],
+                }
+            }
+            OperationKind::Destroy => match self.leftovers().await {
                 Ok(left) if left.is_empty() => error.context("left").map(str::to_owned).into_iter().collect(),
                 Ok(left) => left,
                 Err(error) => vec![format!("unknown: {}", error.chain())],
@@ -222,29 +248,11 @@ impl Work<'_> {
     }
 }
 
-/// Runs a backend's work. A panic becomes an error.
-pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        Err(Error::internal(format!("go on: the backend panicked: {}", panic_text(&*panic))))
-    })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a text".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_of_a_backend_ends_its_call_and_not_the_one_who_called() {
-        let error = caught::<()>(async { panic!("out of paper") }).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Internal);
-        assert!(error.to_string().contains("out of paper"), "{error}");
+/// The outcome, if nothing is left to wish for.
+fn as_wished(outcome: Outcome, differences: &[String]) -> Result<Outcome> {
+    if differences.is_empty() {
+        return Ok(outcome);
     }
+    let left = differences.join("; ");
+    Err(Error::internal(format!("bring the project to where it is wished: {left}")).with("left", left))
 }

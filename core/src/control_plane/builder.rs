@@ -2,14 +2,22 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ControlPlane, Inner, Settings, Target, TargetSettings, query::Counters, vault::Vault};
+use super::{
+    ControlPlane, Inner, Settings, Target, TargetSettings,
+    guard::{GuardedBackend, GuardedSealer, GuardedStore, panic_text},
+    query::Counters,
+    vault::Vault,
+};
 use crate::{
     clock::{Clock, SystemClock},
     context::Context,
@@ -102,12 +110,13 @@ impl ControlPlaneBuilder {
                 *backend = Arc::new(FaultyBackend::new(Arc::clone(backend), Arc::clone(&injector)));
             }
         }
+        let store: Arc<dyn Store> = Arc::new(GuardedStore::new(store));
         let sealer = self.sealer.ok_or_else(|| Error::invalid("sealer", "none was given"))?;
         if self.targets.is_empty() {
             return Err(Error::invalid("targets", "none was given"));
         }
         self.settings.validate()?;
-        let vault = Vault::new(sealer);
+        let vault = Vault::new(Arc::new(GuardedSealer::new(sealer)));
         vault.check_keys(&*store).await?;
         let mut targets = BTreeMap::new();
         for (name, backend, settings) in self.targets {
@@ -155,15 +164,34 @@ impl ControlPlaneBuilder {
 
 impl Inner {
     fn start(self: &Arc<Self>) {
-        self.tasks.spawn(Arc::clone(self).work());
-        self.tasks.spawn(Arc::clone(self).keep_house());
-        self.tasks.spawn(Arc::clone(self).tell_news());
+        self.keep_running("claim work", Self::work);
+        self.keep_running("keep house", Self::keep_house);
+        self.keep_running("tell news", Self::tell_news);
         if !self.settings.watch.is_zero() {
-            self.tasks.spawn(Arc::clone(self).watch());
+            self.keep_running("watch", Self::watch);
         }
         if !self.settings.sweep.is_zero() {
-            self.tasks.spawn(Arc::clone(self).keep_sweeping());
+            self.keep_running("sweep", Self::keep_sweeping);
         }
+    }
+
+    /// Runs a task until it returns, which it does when the control plane stops. What others panic about reaches none of
+    /// them (`guard.rs`); should one of ours panic itself, it begins anew after a pause.
+    fn keep_running<F>(self: &Arc<Self>, what: &'static str, task: fn(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            while let Err(panic) = AssertUnwindSafe(task(Arc::clone(&inner))).catch_unwind().await {
+                tracing::error!(
+                    task = what,
+                    panic = panic_text(&*panic),
+                    "a background task panicked; it begins anew"
+                );
+                tokio::time::sleep(inner.settings.poll).await;
+            }
+        });
     }
 }
 
@@ -185,6 +213,7 @@ async fn register(
     backend: Arc<dyn Backend>,
     settings: TargetSettings,
 ) -> Result<Target> {
+    let backend: Arc<dyn Backend> = Arc::new(GuardedBackend::new(backend));
     let named = |error: Error| error.with("target", &name);
     settings.validate().map_err(named)?;
     let ctx = Context::new(DESCRIBE);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     connection::Connection,
     context::Context,
-    error::{Error, Kind},
+    error::{Error, Kind, Result},
     lifecycle::{self, Trigger},
     operation::{Lease, OperationError, OperationState},
     provisioner::Outcome,
@@ -36,8 +36,10 @@ const LAST_LINES: usize = 20;
 enum Verdict {
     /// It reached its aim.
     Reached(Box<Outcome>),
-    /// It is begun again at that moment, here or on another host.
+    /// It failed, and is begun again at that moment, here or on another host.
     Again(Error, OffsetDateTime),
+    /// It was not this attempt's fault: it goes on at once, here or on another host.
+    HandedBack(OffsetDateTime),
     /// It ended without reaching its aim, and this is left of what it made.
     GaveUp(Error, OperationState, Vec<String>),
 }
@@ -49,10 +51,7 @@ impl Inner {
         let heartbeat = Heartbeat::start(&self, claimed.lease.clone(), claimed.operation.cancel_requested);
         let runtime = self.vault.runtime(&self.installation, &claimed.project, &claimed.sealed).await;
         let redactor = runtime.as_ref().map(Runtime::redactor).unwrap_or_default();
-        let verdict = match runtime {
-            Ok(runtime) => self.try_operation(&claimed, runtime, &heartbeat).await,
-            Err(error) => self.verdict_without_work(&claimed, error).await,
-        };
+        let verdict = self.verdict(&claimed, runtime, &redactor, &heartbeat).await;
         let Some(Pulse { lease, lost }) = heartbeat.stop().await else {
             tracing::error!("the heartbeat died; the lease will run out");
             return;
@@ -64,37 +63,80 @@ impl Inner {
         self.settle(&claimed, settlement(&claimed, lease, verdict, &redactor)).await;
     }
 
-    async fn try_operation(&self, claimed: &Claimed, runtime: Runtime, heartbeat: &Heartbeat) -> Verdict {
-        let backend = match self.target_of(&claimed.project) {
-            Ok(target) => Arc::clone(&target.backend),
-            Err(error) => return self.verdict_without_work(claimed, error).await,
-        };
+    async fn verdict(
+        &self,
+        claimed: &Claimed,
+        runtime: Result<Runtime>,
+        redactor: &Redactor,
+        heartbeat: &Heartbeat,
+    ) -> Verdict {
+        let kept = runtime.as_ref().ok().cloned();
+        let backend = self.target_of(&claimed.project).map(|target| Arc::clone(&target.backend));
         let ctx = heartbeat.context(self.deadline(claimed));
-        let work = Work { inner: self, backend: &*backend, claimed, ctx: &ctx };
-        let error = match work.attempt(runtime.clone()).await {
-            Ok(outcome) => return Verdict::Reached(Box::new(outcome)),
-            Err(error) => error,
+        let result = match (self.too_often(claimed), &backend) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(Error::new(error.kind(), error.message())),
+            (None, Ok(backend)) => {
+                self.rest_after_takeover(claimed, &ctx).await;
+                Work { inner: self, backend: &**backend, claimed, ctx: &ctx }.attempt(runtime).await
+            }
         };
+        let error = match result {
+            Ok(outcome) => return Verdict::Reached(Box::new(outcome)),
+            Err(error) => placed(error, claimed, heartbeat),
+        };
+        // A lost lease says nothing about the work; whoever holds it now goes on.
+        if error.is_lease_lost() || (self.hand_back.is_cancelled() && error.kind() == Kind::Cancelled) {
+            ctx.log(format!("handed back: {error}")).await;
+            return Verdict::HandedBack(self.store.now().await.unwrap_or(claimed.operation.not_before));
+        }
         let cancelled = heartbeat.cancel_requested();
-        if (!cancelled || error.is_lease_lost())
-            && let Some(not_before) = self.next_attempt(claimed, &error).await
-        {
+        if !cancelled && let Some(not_before) = self.next_attempt(claimed, &error).await {
             return Verdict::Again(error, not_before);
         }
-        let redactor = runtime.redactor();
         let ctx = heartbeat.cleanup(Instant::now() + CLEANUP);
-        record_failure(&ctx, &error, &redactor).await;
-        let leftovers = Work { ctx: &ctx, ..work }.clean_up(&runtime, &error).await;
+        record_failure(&ctx, &error, redactor).await;
+        let leftovers = match backend {
+            // The last host died at just this: nothing of the project is touched any more before somebody has looked.
+            _ if claimed.operation.takeovers > self.settings.takeovers.saturating_add(1) => {
+                vec!["unknown: cleaning up ended the host as well, so nothing more was tried".to_owned()]
+            }
+            Ok(backend) => {
+                let work = Work { inner: self, backend: &*backend, claimed, ctx: &ctx };
+                work.clean_up(kept.as_ref(), &error).await
+            }
+            Err(_) => vec![],
+        };
         let state = if cancelled { OperationState::Cancelled } else { OperationState::Failed };
         Verdict::GaveUp(error, state, leftovers)
     }
 
-    /// The verdict where the backend could not even be called.
-    async fn verdict_without_work(&self, claimed: &Claimed, error: Error) -> Verdict {
-        match self.next_attempt(claimed, &error).await {
-            Some(not_before) => Verdict::Again(error, not_before),
-            None => Verdict::GaveUp(error, OperationState::Failed, vec![]),
+    /// Whether the operation was taken over so often that it may be what its hosts die of.
+    fn too_often(&self, claimed: &Claimed) -> Option<Error> {
+        let (takeovers, most) = (claimed.operation.takeovers, self.settings.takeovers);
+        (takeovers > most).then(|| {
+            Error::internal(format!(
+                "{} the project: {takeovers} times its host died or hung while it worked on it, and {most} is the most \
+                 (takeovers); see the hosts' logs before you ask for it again",
+                claimed.operation.kind
+            ))
+        })
+    }
+
+    /// From the second takeover on, a pause with jitter: operations that merely shared a host with the one that ends it
+    /// get away from it in time.
+    async fn rest_after_takeover(&self, claimed: &Claimed, ctx: &Context) {
+        if !claimed.takeover || claimed.operation.takeovers < 2 {
+            return;
         }
+        let jitter = self.rng().random_range(0.5..1.0);
+        let rest = self.settings.backoff_after(claimed.operation.takeovers).mul_f64(jitter);
+        let rest = async {
+            tokio::time::sleep(rest).await;
+            Ok(())
+        };
+        // Whether it was cancelled meanwhile, the attempt finds out by itself.
+        let _ = ctx.bounded("rest", rest).await;
     }
 
     /// The operation's deadline on this host's own clock.
@@ -104,17 +146,13 @@ impl Inner {
         Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO)
     }
 
-    /// When the operation is begun again after an error, if it is: at once where it was only handed back, or where the
-    /// lease could not be renewed in time. A lost lease says nothing about the work; whoever holds it now goes on.
+    /// When the operation is begun again after an error, if it is: attempts that failed count, hosts that died do not.
     async fn next_attempt(&self, claimed: &Claimed, error: &Error) -> Option<OffsetDateTime> {
-        if error.is_lease_lost() || (self.hand_back.is_cancelled() && error.kind() == Kind::Cancelled) {
-            return Some(self.store.now().await.unwrap_or(claimed.operation.not_before));
-        }
-        let attempt = claimed.operation.attempt;
-        if !error.kind().is_retryable() || attempt >= self.settings.attempts {
+        let failures = claimed.operation.failures.saturating_add(1);
+        if !error.kind().is_retryable() || failures >= self.settings.attempts {
             return None;
         }
-        let pause = self.settings.backoff_after(attempt);
+        let pause = self.settings.backoff_after(failures);
         let jitter = self.rng().random_range(0.5..1.0);
         // A store that is away just now is no reason to give up.
         let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
@@ -122,35 +160,59 @@ impl Inner {
         (next < claimed.operation.deadline).then_some(next)
     }
 
-    /// Settles, trying as long as the lease may last.
-    async fn settle(&self, claimed: &Claimed, settlement: Settlement) {
+    /// Settles, trying as long as the lease may last. An end that the store refuses twice becomes a failure that says so.
+    async fn settle(&self, claimed: &Claimed, mut settlement: Settlement) {
         let until = Instant::now() + self.settings.lease;
-        let ended = match &settlement.end {
-            End::Ended { state, .. } => Some(*state),
-            End::Released { .. } => None,
-        };
-        let error = settlement.error.as_ref().map(|error| error.chain.clone()).unwrap_or_default();
+        let mut refusals = 0;
         loop {
-            match self.store.settle(settlement.clone()).await {
+            let refusal = match self.store.settle(settlement.clone()).await {
                 Ok(project) => {
+                    let ended = match &settlement.end {
+                        End::Ended { state, .. } => Some(*state),
+                        End::Released { .. } => None,
+                    };
                     if let Some(state) = ended {
                         self.counters.count_end(claimed.operation.kind, state);
                     }
+                    let error =
+                        settlement.error.as_ref().map(|error| error.chain.as_str()).unwrap_or_default();
                     tracing::info!(state = ?ended, status = %project.status, error, "settled");
                     return;
                 }
                 Err(error) if error.kind() == Kind::Unavailable && Instant::now() < until => {
                     tokio::time::sleep(self.settings.poll.min(self.settings.lease / 3)).await;
+                    continue;
                 }
-                Err(error) => {
-                    if error.is_lease_lost() {
-                        self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
-                    }
-                    tracing::warn!(error = %error.chain(), "cannot settle; another worker will take it up");
-                    return;
-                }
+                Err(error) => error,
+            };
+            if refusal.is_lease_lost() {
+                self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
             }
+            if refusals == 2 || refusal.kind() != Kind::Internal {
+                tracing::warn!(error = %refusal.chain(), "cannot settle; another worker will take it up");
+                return;
+            }
+            refusals += 1;
+            if refusals == 1 {
+                continue;
+            }
+            tracing::error!(error = %refusal.chain(), "the store refuses how it ended");
+            let error = Error::internal("record how the operation ended").because(refusal);
+            let verdict = Verdict::GaveUp(error, OperationState::Failed, vec![]);
+            settlement = self::settlement(claimed, settlement.lease, verdict, &Redactor::default());
         }
+    }
+}
+
+/// The error with the step that was begun last, where it names none: what hangs does not say where.
+fn placed(error: Error, claimed: &Claimed, heartbeat: &Heartbeat) -> Error {
+    if error.kind() != Kind::Timeout || error.context("step").is_some() {
+        return error;
+    }
+    let before = || claimed.operation.steps.last().map(|step| (step.name.clone(), step.service.clone()));
+    match heartbeat.last_step().or_else(before) {
+        Some((step, service)) => error.with("step", step).with("service", service),
+        None => error,
     }
 }
 
@@ -166,6 +228,7 @@ fn settlement(claimed: &Claimed, lease: Lease, verdict: Verdict, redactor: &Reda
             let report = error.report().cloned();
             (End::Released { not_before }, Some(kept_error(&error, vec![], redactor)), report)
         }
+        Verdict::HandedBack(not_before) => (End::Released { not_before }, None, None),
         Verdict::GaveUp(error, state, leftovers) => {
             let kept = kept_error(&error, leftovers, redactor);
             let transition = transition(claimed, Trigger::GaveUp, Some(kept.chain.clone()), None);

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Inner;
 use crate::{
     context::{Context, ContextBuilder, Progress},
-    error::Kind,
+    error::{Error, Kind},
     operation::Lease,
     store::{RecordedProgress, Wake},
 };
@@ -34,6 +34,7 @@ const GATHER: Duration = Duration::from_millis(20);
 pub(super) struct Heartbeat {
     cancellation: CancellationToken,
     cancel_requested: Arc<AtomicBool>,
+    last_step: watch::Receiver<Option<(String, String)>>,
     valid_until: watch::Receiver<Instant>,
     progress: mpsc::Sender<Progress>,
     stop: oneshot::Sender<()>,
@@ -60,6 +61,7 @@ impl Heartbeat {
         // The claim was a moment ago; the store's answer may have been under way for some of it.
         let (renewed, valid_until) = watch::channel(Instant::now() + inner.settings.lease * 2 / 3);
         let cancel_requested = Arc::new(AtomicBool::new(cancel_requested));
+        let (step, last_step) = watch::channel(None);
         let (progress, received) = mpsc::channel(IN_FLIGHT);
         let (stop, stopped) = oneshot::channel();
         let beat = Beat {
@@ -68,11 +70,12 @@ impl Heartbeat {
             cancellation: cancellation.clone(),
             cancel_requested: Arc::clone(&cancel_requested),
             renewed,
+            step,
             unsaved: Vec::new(),
         };
         let (epoch, margin) = (beat.pulse.lease.epoch, inner.settings.lease_margin);
         let task = tokio::spawn(beat.run(received, stopped));
-        Self { cancellation, cancel_requested, valid_until, progress, stop, task, epoch, margin }
+        Self { cancellation, cancel_requested, last_step, valid_until, progress, stop, task, epoch, margin }
     }
 
     /// A context under the lease, that ends when the operation is cancelled or handed back.
@@ -88,6 +91,11 @@ impl Heartbeat {
     /// Whether somebody asked for the operation's end.
     pub(super) fn cancel_requested(&self) -> bool {
         self.cancel_requested.load(Ordering::Acquire)
+    }
+
+    /// The step that was begun last, and its service.
+    pub(super) fn last_step(&self) -> Option<(String, String)> {
+        self.last_step.borrow().clone()
     }
 
     fn builder(&self, deadline: Instant) -> ContextBuilder {
@@ -111,6 +119,7 @@ struct Beat {
     cancellation: CancellationToken,
     cancel_requested: Arc<AtomicBool>,
     renewed: watch::Sender<Instant>,
+    step: watch::Sender<Option<(String, String)>>,
     /// Progress that the store has not taken yet.
     unsaved: Vec<RecordedProgress>,
 }
@@ -160,6 +169,9 @@ impl Beat {
     }
 
     fn note(&mut self, batch: Vec<Progress>) {
+        if let Some((name, service)) = batch.iter().rev().find_map(step_of) {
+            self.step.send_replace(Some((name.to_owned(), service.to_owned())));
+        }
         let at = self.inner.clock.now();
         self.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
     }
@@ -167,7 +179,13 @@ impl Beat {
     async fn renew(&mut self) {
         let asked = Instant::now();
         let extend = self.inner.settings.lease;
-        match self.inner.store.renew(&self.pulse.lease, extend, &self.unsaved).await {
+        // An answer that comes too late is none: the next beat asks anew.
+        let patience = (extend / 2).max(Duration::from_secs(1));
+        let renewal = self.inner.store.renew(&self.pulse.lease, extend, &self.unsaved);
+        let renewal = tokio::time::timeout(patience, renewal)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "hear of the store in time")));
+        match renewal {
             Ok(renewed) => {
                 self.unsaved.clear();
                 self.pulse.lease = renewed.lease;
@@ -190,6 +208,13 @@ impl Beat {
                 self.unsaved.clear();
             }
         }
+    }
+}
+
+fn step_of(progress: &Progress) -> Option<(&str, &str)> {
+    match progress {
+        Progress::Step { name, service } => Some((name, service)),
+        Progress::Log(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::{Inner, attempt::caught, prepare::command};
+use super::{Inner, prepare::command};
 use crate::{
     context::Context,
     error::{Detail, Result},
@@ -98,8 +98,10 @@ impl Inner {
         let backend = &self.target_of(project).ok()?.backend;
         let runtime = self.runtime_of(project).await.ok()?;
         let ctx = Context::new(LOOK);
-        let plan = caught(backend.plan(&ctx, &runtime, Wish::Active));
-        let Plan { changes } = ctx.bounded("compare the project with its plan", plan).await.ok()?;
+        let Plan { changes } = ctx
+            .bounded("compare the project with its plan", backend.plan(&ctx, &runtime, Wish::Active))
+            .await
+            .ok()?;
         let down: Vec<_> = changes
             .iter()
             .filter(|change| matches!(change.action, Action::Create | Action::Start))

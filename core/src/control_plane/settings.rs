@@ -29,8 +29,11 @@ pub struct Settings {
     pub revivals: u32,
     /// How long an operation may take, retries included.
     pub timeouts: Timeouts,
-    /// How often an operation is begun at most.
+    /// After how many attempts that failed an operation is given up.
     pub attempts: u32,
+    /// How often an operation is taken over at most from a host that died or hung while it worked on it; after that it is
+    /// given up, because it may be what its hosts die of. Such attempts are not among those that failed.
+    pub takeovers: u32,
     /// The pause before the second attempt; it doubles with each further one, with jitter.
     pub backoff: Duration,
     /// The longest pause between two attempts.
@@ -57,12 +60,14 @@ impl Default for Settings {
             revivals: 3,
             timeouts: Timeouts::default(),
             attempts: 5,
+            takeovers: 10,
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
             confirm: Duration::from_secs(30),
             retention: Retention {
                 events: Duration::from_secs(30 * 24 * 3600),
                 idempotency_keys: Duration::from_secs(24 * 3600),
+                operations: Duration::from_secs(90 * 24 * 3600),
             },
             sweep: Duration::from_secs(600),
             grace: Duration::from_secs(3600),
@@ -82,6 +87,12 @@ impl Settings {
         if self.attempts == 0 {
             return Err(Error::invalid("attempts", "is 0, so no operation would ever begin"));
         }
+        if self.retention.operations < self.retention.idempotency_keys {
+            return Err(Error::invalid(
+                "retention.operations",
+                "is shorter than idempotency keys are kept, which are answered with operations",
+            ));
+        }
         if self.poll.is_zero() {
             return Err(Error::invalid("poll", "is 0, so workers would never rest"));
         }
@@ -95,7 +106,8 @@ impl Settings {
     }
 }
 
-/// How long operations may take, from the moment that they are recorded.
+/// How long operations may take, retries included, from the moment that they are first begun: waiting in the queue costs
+/// no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
@@ -183,6 +195,9 @@ mod tests {
     fn settings_that_would_stop_all_work_are_refused() {
         assert!(Settings::default().validate().is_ok());
         assert!(Settings { attempts: 0, ..Settings::default() }.validate().is_err());
+        let mut settings = Settings::default();
+        settings.retention.operations = Duration::from_secs(1);
+        assert!(settings.validate().is_err());
         assert!(TargetSettings { max_operations: 0, ..TargetSettings::default() }.validate().is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{Inner, attempt::caught, prepare::amend, revive::Revivals};
+use super::{Inner, prepare::amend, revive::Revivals};
 use crate::{
     context::Context,
     error::{Detail, Result},
@@ -105,7 +105,7 @@ impl Inner {
         let look = async {
             let runtime = self.runtime_of(project).await?;
             let ctx = Context::new(LOOK);
-            ctx.bounded("look at the project's health", caught(backend.health(&ctx, &runtime))).await
+            ctx.bounded("look at the project's health", backend.health(&ctx, &runtime)).await
         };
         match look.await {
             Ok(health) if health.is_unknown() => None,

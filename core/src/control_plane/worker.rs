@@ -1,11 +1,12 @@
 //! Claiming operations and carrying each out in a task of its own.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, broadcast};
 use tracing::Instrument as _;
 
-use super::{Inner, Target};
+use super::{Inner, Target, guard::panic_text};
 use crate::{
     error::Result,
     store::{Claim, Claimed, End, Settlement, TargetClaim, Wake},
@@ -56,7 +57,10 @@ impl Inner {
         let (inner, freed) = (Arc::clone(self), Arc::clone(freed));
         self.operations.spawn(
             async move {
-                inner.carry_out(claimed).await;
+                if let Err(panic) = AssertUnwindSafe(inner.carry_out(claimed)).catch_unwind().await {
+                    // The heartbeat ends with it, and whoever takes the operation over counts that.
+                    tracing::error!(panic = panic_text(&*panic), "the work panicked; its lease will run out");
+                }
                 freed.notify_one();
             }
             .instrument(span),

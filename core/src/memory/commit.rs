@@ -190,6 +190,8 @@ impl State {
                 generation: new.generation,
                 state: OperationState::Waiting,
                 attempt: 0,
+                failures: 0,
+                takeovers: 0,
                 cancel_requested: false,
                 deadline,
                 not_before,

@@ -39,7 +39,12 @@ impl State {
         let reason = takeover.then(|| "the lease of the worker before ran out".to_owned());
         self.change_operation(now, id, reason, |operation| {
             operation.state = OperationState::Running;
+            if operation.attempt == 0 {
+                operation.deadline =
+                    operation.deadline.max(now + (operation.deadline - operation.not_before));
+            }
             operation.attempt += 1;
+            operation.takeovers += u32::from(takeover);
             operation.lease = Some(lease.clone());
             operation.started_at.get_or_insert(now);
         })?;
@@ -126,7 +131,12 @@ impl State {
         self.change_operation(now, id, reason, |operation| {
             operation.state = state;
             operation.lease = None;
-            operation.error = error;
+            if state == OperationState::Waiting {
+                operation.failures += u32::from(error.is_some());
+                operation.error = error.or(operation.error.take());
+            } else {
+                operation.error = error;
+            }
             operation.report = report.or(operation.report.take());
             operation.not_before = not_before.unwrap_or(operation.not_before);
             operation.ended_at = state.has_ended().then_some(now);

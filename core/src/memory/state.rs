@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) operations: BTreeMap<OperationId, Recorded>,
     /// Operations in the order in which they were recorded.
     pub(super) numbers: BTreeMap<Number, OperationId>,
+    /// The newest number that was given out: none comes twice, though operations are forgotten.
+    last_number: Number,
     pub(super) queues: BTreeMap<TargetName, Queue>,
     pub(super) machines: BTreeMap<String, Machine>,
     pub(super) journal: Journal,
@@ -223,7 +225,8 @@ impl State {
 
     /// Adds an operation that waits.
     pub(super) fn record(&mut self, now: OffsetDateTime, operation: Operation) -> Result<()> {
-        let number = self.numbers.last_key_value().map_or(1, |(number, _)| number + 1);
+        self.last_number += 1;
+        let number = self.last_number;
         let row = self.row_mut(&operation.project)?;
         row.waiting = Some(operation.id);
         row.operations.insert(number);
@@ -232,6 +235,21 @@ impl State {
         self.numbers.insert(number, operation.id);
         self.operations.insert(operation.id, Recorded { number, operation });
         Ok(())
+    }
+
+    /// Forgets operations that ended before that moment, but for those that put their project where it stands.
+    pub(super) fn forget_operations(&mut self, ended_before: OffsetDateTime) {
+        let Self { rows, operations, numbers, .. } = self;
+        operations.retain(|id, Recorded { number, operation }| {
+            let Some(row) = rows.get_mut(&operation.project) else { return true };
+            let old = operation.ended_at.is_some_and(|end| end < ended_before);
+            if !old || row.project.status_operation == Some(*id) {
+                return true;
+            }
+            row.operations.remove(number);
+            numbers.remove(number);
+            false
+        });
     }
 }
 

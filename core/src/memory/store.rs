@@ -243,6 +243,9 @@ impl Store for MemoryStore {
         if let Some(moment) = ago(retention.events) {
             state.journal.forget_before(moment);
         }
+        if let Some(moment) = ago(retention.operations) {
+            state.forget_operations(moment);
+        }
         if let Some(moment) = ago(retention.idempotency_keys) {
             state.keys.retain(|_, (used, _)| *used >= moment);
         }

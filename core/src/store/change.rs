@@ -168,7 +168,7 @@ pub struct NewOperation {
     pub scope: Vec<ServiceName>,
     /// The generation that it brings into force.
     pub generation: u64,
-    /// How long it may take from now on.
+    /// How long it may take from when it is first begun, and from now on where it need not wait in the queue.
     pub timeout: Duration,
     /// Not begun before so long from now on.
     pub delay: Duration,

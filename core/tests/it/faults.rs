@@ -248,6 +248,6 @@ async fn ask_everything(store: &FaultyStore, project: freehold_core::ProjectRef)
     let _ = store.register(&target).await;
     let _ = store.setting("a").await;
     let _ = store.put_setting("a", "b", Put::IfAbsent).await;
-    let _ = store.expire(&Retention { events: second, idempotency_keys: second }).await;
+    let _ = store.expire(&Retention { events: second, idempotency_keys: second, operations: second }).await;
     let _ = store.census().await;
 }

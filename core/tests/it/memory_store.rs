@@ -120,7 +120,8 @@ async fn a_lease_is_taken_over_a_second_after_its_margin_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn events_are_forgotten_by_their_age() {
     let store = new_store();
-    let retention = Retention { events: 60 * SECOND, idempotency_keys: Duration::MAX };
+    let retention =
+        Retention { events: 60 * SECOND, idempotency_keys: Duration::MAX, operations: Duration::MAX };
     create(&store, "one").await;
     advance(61 * SECOND).await;
     create(&store, "two").await;

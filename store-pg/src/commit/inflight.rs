@@ -11,10 +11,10 @@ use crate::{
     rows::{number, parse},
 };
 
-const IN_FLIGHT: &str = "SELECT id, kind, state, attempt FROM freehold.operations \
+const IN_FLIGHT: &str = "SELECT id, kind, state, attempt, set_aside IS NOT NULL FROM freehold.operations \
     WHERE project = $1 AND state IN ('running', 'waiting') ORDER BY state FOR NO KEY UPDATE";
 const END_AS_CANCELLED: &str = "UPDATE freehold.operations SET state = 'cancelled', cancel_requested = true, \
-    ended_at = clock_timestamp() WHERE id = $1";
+    lease_owner = NULL, lease_expires_at = NULL, ended_at = clock_timestamp() WHERE id = $1";
 /// One that waits is due at once, so that a worker ends it.
 const ASK_TO_END: &str = "UPDATE freehold.operations SET cancel_requested = true, \
     not_before = CASE WHEN state = 'waiting' THEN least(not_before, clock_timestamp()) ELSE not_before END \
@@ -35,6 +35,8 @@ struct InFlight {
     kind: OperationKind,
     state: OperationState,
     attempt: u32,
+    /// Nobody works on it, because it cannot be read.
+    set_aside: bool,
 }
 
 /// Refuses the change if it has to wait its turn, or ends what is in its way. The project's row is locked.
@@ -54,7 +56,7 @@ pub(super) async fn make_way(
         return Err(busy(project, first).into());
     };
     for operation in in_flight {
-        if operation.state == OperationState::Running {
+        if operation.state == OperationState::Running && !operation.set_aside {
             cancel(connection, &project.reference, operation.id, written).await?;
         } else {
             sqlx::query(END_AS_CANCELLED)
@@ -101,18 +103,19 @@ pub(super) async fn cancel(
 }
 
 async fn in_flight(connection: &mut PgConnection, project: &ProjectRef) -> Result<Vec<InFlight>> {
-    let rows: Vec<(Uuid, String, String, i32)> = sqlx::query_as(IN_FLIGHT)
+    let rows: Vec<(Uuid, String, String, i32, bool)> = sqlx::query_as(IN_FLIGHT)
         .bind(project.as_str())
         .fetch_all(connection)
         .await
         .during("look for operations in flight")?;
     rows.into_iter()
-        .map(|(id, kind, state, attempt)| {
+        .map(|(id, kind, state, attempt, set_aside)| {
             Ok(InFlight {
                 id: OperationId::from_uuid(id),
                 kind: parse("kind", &kind)?,
                 state: parse("state", &state)?,
                 attempt: number("attempt", attempt)?,
+                set_aside,
             })
         })
         .collect()

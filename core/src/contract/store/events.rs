@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Keeps nothing.
-const NOTHING: Retention = Retention { events: Duration::ZERO, idempotency_keys: Duration::ZERO };
+const NOTHING: Retention =
+    Retention { events: Duration::ZERO, idempotency_keys: Duration::ZERO, operations: Duration::ZERO };
 
 fn short(event: &Event) -> String {
     match &event.fact {

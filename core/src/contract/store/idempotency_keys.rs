@@ -77,7 +77,11 @@ pub(super) async fn a_key_is_its_organizations_own_and_is_forgotten_in_its_time(
     ensure!(!elsewhere.replayed, "one organization's key answers another's request");
 
     until_after(&*store, store.now().await?).await?;
-    let kept = Retention { events: Duration::MAX, idempotency_keys: Duration::from_secs(3600) };
+    let kept = Retention {
+        events: Duration::MAX,
+        idempotency_keys: Duration::from_secs(3600),
+        operations: Duration::MAX,
+    };
     store.expire(&kept).await?;
     ensure!(store.replay(&first.organization, "k").await?.is_some(), "a key was forgotten too early");
     store.expire(&Retention { idempotency_keys: Duration::ZERO, ..kept }).await?;
