@@ -16,7 +16,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
-use super::{ControlPlane, Inner, Target, attempt::caught, prepare::amend};
+use super::{ControlPlane, Inner, Target, prepare::amend};
 use crate::{
     context::Context,
     error::{Detail, Error, Kind, Result},
@@ -256,7 +256,7 @@ impl Inner {
         // Before the engine is asked: what is made meanwhile is not missing.
         let expected = self.kept_on(target).await?;
         let ctx = Context::new(LOOK);
-        let inventory = caught(target.backend.inventory(&ctx));
+        let inventory = target.backend.inventory(&ctx);
         let holdings = ctx.bounded("list what is on the engine", inventory).await?;
         let held: BTreeSet<_> = holdings.iter().map(|holding| holding.project).collect();
         let missing = expected.values().filter(|project| !held.contains(&project.reference));
@@ -264,7 +264,15 @@ impl Inner {
             missing.map(|project| Finding::new(project.reference, Trouble::Missing, Some(project))).collect();
         for holding in holdings.into_iter().filter(|holding| !expected.contains_key(&holding.project)) {
             // After it: what is made meanwhile has its owner.
-            let project = self.store.project(&holding.project).await?;
+            let project = match self.store.project(&holding.project).await {
+                Ok(project) => project,
+                // Its row cannot be read: it has an owner, whatever that says, and the others are looked at.
+                Err(error) if error.kind() == Kind::Internal => {
+                    tracing::error!(project = %holding.project, error = %error.chain(), "cannot tell a project's owner");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(trouble) = Trouble::of(&holding, project.as_ref(), &self.installation) else { continue };
             findings.push(Finding {
                 installation: holding.installation,
@@ -343,7 +351,7 @@ impl Inner {
             project = %reference, target = %target.name, resources = ?finding.resources, since = ?finding.since,
             "removing what has no owner"
         );
-        let destroyed = caught(target.backend.destroy(ctx, reference));
+        let destroyed = target.backend.destroy(ctx, reference);
         ctx.bounded("remove what has no owner", destroyed).await.map(drop)
     }
 

@@ -8,6 +8,8 @@ mod life;
 mod outages;
 mod requests;
 mod rotation;
+mod survival;
+mod takeovers;
 mod watching;
 
 use std::{sync::Arc, time::Duration};

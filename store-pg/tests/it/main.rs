@@ -11,5 +11,6 @@ mod fixture;
 mod leases;
 mod migrations;
 mod outages;
+mod poisoned;
 mod schema;
 mod tls;

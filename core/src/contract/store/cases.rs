@@ -33,6 +33,7 @@ macro_rules! __store_cases {
                 every_operation_is_given_to_exactly_one_of_many_workers []
                 who_waits_knows_how_many_are_before_it []
                 a_target_never_runs_more_operations_than_its_bound []
+                an_operations_time_begins_when_it_is_first_begun []
                 an_operation_is_not_begun_before_it_is_due []
                 a_claim_carries_what_the_work_needs_counts_an_attempt_and_raises_the_epoch []
             }
@@ -47,6 +48,8 @@ macro_rules! __store_cases {
                 a_second_settlement_finds_the_lease_gone []
                 a_settlement_that_would_break_a_promise_changes_nothing []
                 a_released_operation_is_tried_again_when_it_is_due []
+                what_failed_is_counted_apart_from_what_was_handed_back []
+                what_ended_is_forgotten_in_its_time_but_for_what_tells_how_a_project_stands []
                 an_operation_released_before_one_that_waits_ends_as_cancelled []
                 a_failure_is_kept_and_tells_its_reason []
                 what_was_destroyed_gives_back_ports_network_and_secrets []

@@ -6,14 +6,14 @@ use super::{
     Stage,
     changes::{
         HOUR, active, at_once, claim, claim_by, create, creation, look_up, new_project, operation, pause,
-        recorded, success, try_claim, until_after,
+        recorded, settlement, success, try_claim, until_after,
     },
 };
 use crate::{
-    contract::failure::Verified,
+    contract::failure::{Verified, there},
     lifecycle::Status,
     operation::{OperationKind, OperationState},
-    store::{Change, NewProject},
+    store::{Change, End, NewProject},
 };
 
 pub(super) async fn the_oldest_operation_comes_first_and_only_of_targets_that_are_served(
@@ -89,6 +89,20 @@ pub(super) async fn a_target_never_runs_more_operations_than_its_bound(
     ensure_eq!(claimed.len(), 3, "how many run");
     store.settle(success(&claimed[0].lease, Status::ActiveHealthy)).await?;
     ensure!(store.claim(&claim_by("w", 3)?).await?.is_some(), "the room of one that ended stays empty");
+    Ok(())
+}
+
+pub(super) async fn an_operations_time_begins_when_it_is_first_begun(Stage { store, .. }: Stage) -> Verified {
+    let recorded = there(create(&*store, "demo").await?.operation, "the operation")?;
+    let timeout = recorded.deadline - recorded.not_before;
+    until_after(&*store, recorded.created_at).await?;
+    let before = store.now().await?;
+    let first = claim(&*store).await?;
+    ensure!(first.operation.deadline >= before + timeout, "waiting has cost time");
+    let not_before = store.now().await?;
+    store.settle(settlement(&first.lease, End::Released { not_before })).await?;
+    let second = claim(&*store).await?;
+    ensure_eq!(second.operation.deadline, first.operation.deadline, "the deadline of a further attempt");
     Ok(())
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn an_abandoned_operation_is_taken_over_only_after_lease_and_ma
     let (first, second) = taken_over(&*store).await?;
     ensure!(second.takeover, "the second worker is not told to look at what is there");
     ensure_eq!(second.operation.id, first.operation.id, "what was taken over");
-    ensure_eq!(second.operation.attempt, 2, "the attempt");
+    ensure_eq!((second.operation.attempt, second.operation.takeovers), (2, 1), "attempt and takeovers");
+    ensure_eq!(second.operation.failures, 0, "how often it failed");
     ensure!(second.lease.epoch > first.lease.epoch, "the epoch did not grow");
     ensure_eq!(second.operation.started_at, first.operation.started_at, "when it was first begun");
     // A lease that still runs is nobody else's.

@@ -1,10 +1,12 @@
 //! How work ends, and what its end moves.
 
+use std::time::Duration;
+
 use super::{
     Stage,
     changes::{
         HOUR, active, claim, connection, create, destroy, destruction, ended, events, look_up, pause, reread,
-        settlement, success, try_claim,
+        settlement, success, try_claim, until_after,
     },
 };
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     lifecycle::Status,
     operation::{OperationError, OperationKind, OperationState},
     report::Report,
-    store::{End, Settlement, Transition},
+    store::{End, Retention, Settlement, Transition},
 };
 
 pub(super) async fn an_outcome_moves_the_project_only_if_its_operation_put_it_where_it_stands(
@@ -95,6 +97,48 @@ pub(super) async fn a_released_operation_is_tried_again_when_it_is_due(
     ensure_eq!(waiting.lease, None, "the lease");
     ensure_eq!(waiting.error, Some(unavailable()), "why it was handed back");
     ensure_eq!(waiting.report.map(|report| report.stdout), Some("out".to_owned()), "what was printed");
+    Ok(())
+}
+
+pub(super) async fn what_failed_is_counted_apart_from_what_was_handed_back(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    create(&*store, "demo").await?;
+    let not_before = store.now().await?;
+    let hand_back = |lease| settlement(lease, End::Released { not_before });
+    let first = claim(&*store).await?;
+    store.settle(Settlement { error: Some(unavailable()), ..hand_back(&first.lease) }).await?;
+    let second = claim(&*store).await?;
+    store.settle(hand_back(&second.lease)).await?;
+    let third = claim(&*store).await?.operation;
+    ensure_eq!((third.attempt, third.failures, third.takeovers), (3, 1, 0), "attempts and failures");
+    ensure_eq!(third.error, Some(unavailable()), "why the last attempt failed");
+    Ok(())
+}
+
+pub(super) async fn what_ended_is_forgotten_in_its_time_but_for_what_tells_how_a_project_stands(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    let project = active(&*store, "demo").await?;
+    let created = project.status_operation;
+    store.commit(pause(&project)).await?;
+    let claimed = claim(&*store).await?;
+    let paused = store.settle(success(&claimed.lease, Status::Inactive)).await?;
+    let waiting = create(&*store, "another").await?.operation;
+    until_after(&*store, store.now().await?).await?;
+    let kept = Retention { events: Duration::MAX, idempotency_keys: Duration::MAX, operations: HOUR };
+    store.expire(&kept).await?;
+    for id in [created, paused.status_operation].into_iter().flatten() {
+        look_up(&*store, id).await?;
+    }
+    store.expire(&Retention { operations: Duration::ZERO, ..kept }).await?;
+    for id in [created].into_iter().flatten() {
+        ensure_eq!(store.operation(id).await?, None, "an operation that ended");
+    }
+    for id in [paused.status_operation, waiting.map(|operation| operation.id)].into_iter().flatten() {
+        look_up(&*store, id).await?;
+    }
+    ensure_eq!(reread(&*store, &project.reference).await?, paused, "the project");
     Ok(())
 }
 

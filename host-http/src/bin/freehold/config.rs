@@ -66,12 +66,20 @@ pub(crate) enum StoreConfig {
 pub(crate) struct ControlConfig {
     /// How often each active project's health is looked at, in seconds; 0 never does.
     watch_seconds: u64,
-    /// How often an operation is begun at most.
+    /// After how many attempts that failed an operation is given up.
     attempts: u32,
+    /// How often an operation is taken over at most from a host that died while it worked on it.
+    takeovers: u32,
+    /// How long a host that is heard of no more keeps what it works on, in seconds.
+    lease_seconds: u64,
+    /// How long after that another host waits, in seconds: longer than one request to an engine may take.
+    lease_margin_seconds: u64,
     /// How often a project that is found down is started again before that is left to people.
     revivals: u32,
     /// How long events are kept, in days.
     keep_events_days: u64,
+    /// How long operations that have ended are kept, in days.
+    keep_operations_days: u64,
     /// How long running operations may go on when the host is told to end, in seconds; then they are handed back.
     pub(crate) shutdown_grace_seconds: u64,
 }
@@ -82,8 +90,12 @@ impl Default for ControlConfig {
         Self {
             watch_seconds: settings.watch.as_secs(),
             attempts: settings.attempts,
+            takeovers: settings.takeovers,
+            lease_seconds: settings.lease.as_secs(),
+            lease_margin_seconds: settings.lease_margin.as_secs(),
             revivals: settings.revivals,
             keep_events_days: settings.retention.events.as_secs() / DAY,
+            keep_operations_days: settings.retention.operations.as_secs() / DAY,
             shutdown_grace_seconds: 20,
         }
     }
@@ -97,10 +109,14 @@ impl ControlConfig {
         let mut settings = Settings {
             watch: Duration::from_secs(self.watch_seconds),
             attempts: self.attempts,
+            takeovers: self.takeovers,
+            lease: Duration::from_secs(self.lease_seconds),
+            lease_margin: Duration::from_secs(self.lease_margin_seconds),
             revivals: self.revivals,
             ..Settings::default()
         };
         settings.retention.events = Duration::from_secs(self.keep_events_days.saturating_mul(DAY));
+        settings.retention.operations = Duration::from_secs(self.keep_operations_days.saturating_mul(DAY));
         settings
     }
 }

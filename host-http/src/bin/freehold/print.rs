@@ -78,6 +78,9 @@ pub(crate) fn operations(operations: &[Operation]) {
             operation.state.as_str(),
             moment(operation.created_at)
         );
+        if let Some(before) = operation.position {
+            println!("  {before} before it in the queue of target {}", operation.target);
+        }
         if let Some(error) = &operation.error {
             println!("  {}", error.chain);
         }
