@@ -190,7 +190,8 @@ where
             Err(failure) if failure.is_unreadable() => {
                 // Of a project its ref, of an operation its id: the first column of both.
                 let id = row.try_get::<String, _>(0);
-                let id = id.or_else(|_| row.try_get::<Uuid, _>(0).map(|id| id.to_string())).unwrap_or_default();
+                let id =
+                    id.or_else(|_| row.try_get::<Uuid, _>(0).map(|id| id.to_string())).unwrap_or_default();
                 let reason = Error::from(failure).chain();
                 tracing::error!(id, reason, "a row of the store cannot be read; it is left out");
             }
