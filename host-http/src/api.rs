@@ -6,7 +6,7 @@ use freehold_core::{Result, control_plane::ControlPlane};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use crate::{auth::Auth, cors, error, routes, throttle::Throttle};
+use crate::{auth::Auth, cors, error, routes, throttle::Throttle, unknown::Unknown};
 
 /// Everything that the routes need. A cheap handle.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ struct Inner {
     shutdown: CancellationToken,
     origins: Vec<String>,
     throttle: Throttle,
+    unknown: Unknown,
 }
 
 /// What a request may cost.
@@ -48,6 +49,7 @@ impl Api {
             shutdown: CancellationToken::new(),
             origins: Vec::new(),
             throttle: Throttle::default(),
+            unknown: Unknown::default(),
         }))
     }
 
@@ -77,7 +79,8 @@ impl Api {
     /// that if paths of yours come after these.
     #[must_use]
     pub fn filter(&self) -> BoxedFilter<(Response,)> {
-        let answered = self.routes().recover(error::recover).unify().boxed();
+        let all = self.routes().or(self.0.unknown.filter()).unify();
+        let answered = all.recover(error::recover).unify().boxed();
         cors::wrap(answered, &self.0.origins)
     }
 
@@ -96,6 +99,10 @@ impl Api {
 
     pub(crate) fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    pub(crate) fn unknown(&self) -> &Unknown {
+        &self.0.unknown
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

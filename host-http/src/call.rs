@@ -75,6 +75,11 @@ impl Parameters {
 pub(crate) struct List(String);
 
 impl List {
+    /// The words as they stand.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.0.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Each word as what it stands for.
     ///
     /// # Errors
@@ -206,6 +211,11 @@ impl Call {
     pub(crate) fn accounts(&self) -> Result<&dyn AccountStore> {
         let accounts = self.api.auth().accounts().map(Accounts::store);
         accounts.ok_or_else(|| Error::new(Kind::Unsupported, "look people up: this host has no accounts"))
+    }
+
+    /// The project that the rule looked at.
+    pub(crate) fn kept(&self) -> Option<&Project> {
+        self.project.as_ref()
     }
 
     /// Keeps the project that the rule looked at.

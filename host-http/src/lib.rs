@@ -42,6 +42,7 @@ mod call;
 mod cors;
 pub mod error;
 mod gotrue;
+mod management;
 mod metrics;
 pub mod openapi;
 mod route;
@@ -52,6 +53,7 @@ mod stream;
 mod studio;
 mod superuser;
 mod throttle;
+mod unknown;
 pub mod wire;
 
 pub use crate::{

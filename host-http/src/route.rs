@@ -89,7 +89,8 @@ impl Route {
                     return Ok(error::refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message, &id));
                 }
                 let verdict = match self.rule.check(&mut call).await {
-                    Err(failure) if failure.kind() == Kind::NotFound && self.is_studios() => {
+                    // What is no ref or slug names nothing, as far as they know.
+                    Err(failure) if self.is_studios() && self.rule.finds_nothing(&failure) => {
                         let (status, absence) = (StatusCode::NOT_FOUND, self.rule.absence());
                         return Ok(error::refusal(status, "not_found", absence, &id));
                     }

@@ -1,7 +1,7 @@
 //! Who may use a route: the rule that every route has, and its check.
 
 use freehold_core::{
-    Error, OrganizationId, Project, Result,
+    Error, Kind, OrganizationId, Project, Result,
     accounts::{Action, Caller, Decision, Place, Resource},
 };
 use serde_json::Value;
@@ -40,6 +40,12 @@ impl Rule {
     /// Whether it asks for a credential.
     pub(crate) fn needs_credential(self) -> bool {
         self != Self::Anyone
+    }
+
+    /// Whether a failed check means that what the path names is not there.
+    pub(crate) fn finds_nothing(self, failure: &Error) -> bool {
+        let by_path = matches!(self, Self::Member | Self::May(_, _, At::Project | At::Organization));
+        failure.kind() == Kind::NotFound || (failure.kind() == Kind::InvalidInput && by_path)
     }
 
     /// What Studio and its kin expect to read where there is nothing, or nothing that the caller may know of.

@@ -1,12 +1,21 @@
 //! What an unforked Studio calls (`/api/platform/**`): a translation onto the control plane and the accounts, a group of
 //! routes a file.
 
+mod absent;
 mod access_tokens;
-mod organizations;
+mod create;
+pub(crate) mod keys;
+pub(crate) mod lifecycle;
+pub(crate) mod organizations;
 mod permissions;
 mod profile;
+mod projects;
 mod roles;
+mod settings;
 mod sign_in;
+mod status;
+pub(crate) mod view;
+mod wizard;
 
 use warp::{http::StatusCode, reply::Response};
 
@@ -14,10 +23,20 @@ use crate::route::Route;
 
 /// All routes of this surface.
 pub(crate) fn all() -> impl Iterator<Item = Route> {
-    [sign_in::ROUTES, profile::ROUTES, access_tokens::ROUTES, organizations::ROUTES]
-        .into_iter()
-        .flatten()
-        .cloned()
+    [
+        sign_in::ROUTES,
+        profile::ROUTES,
+        access_tokens::ROUTES,
+        absent::ROUTES,
+        organizations::ROUTES,
+        projects::ROUTES,
+        create::ROUTES,
+        lifecycle::ROUTES,
+        settings::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
 }
 
 /// A reply without a body. It says `Content-Length: 0`, without which Studio takes it for broken JSON.

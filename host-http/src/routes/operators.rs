@@ -63,7 +63,8 @@ async fn ready(call: Call) -> Result<Response> {
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)),
 )]
 async fn figures(call: Call) -> Result<Response> {
-    let mut response = metrics::text(&call.control().metrics().await?).into_response();
+    let figures = metrics::text(&call.control().metrics().await?) + &call.api().unknown().text();
+    let mut response = figures.into_response();
     let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, version);
     Ok(response)

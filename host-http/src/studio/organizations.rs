@@ -100,7 +100,7 @@ fn shown(call: &Call, organization: Organization) -> Shown {
 }
 
 /// The organizations that the caller sees.
-pub(super) async fn of_caller(call: &Call) -> Result<Vec<Organization>> {
+pub(crate) async fn of_caller(call: &Call) -> Result<Vec<Organization>> {
     match (&call.caller().person, call.caller().superuser) {
         (_, true) => call.accounts()?.organizations(None).await,
         (Some(person), false) => call.accounts()?.organizations(Some(person.id)).await,

@@ -13,4 +13,5 @@ mod program;
 mod rules;
 mod sessions;
 mod streams;
+mod studio;
 mod superuser;

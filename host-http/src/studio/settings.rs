@@ -1,0 +1,135 @@
+//! How a project is reached, with what keys, and who may.
+
+use freehold_core::{
+    Result,
+    accounts::{Action, Decision, Place, Resource},
+};
+use serde_json::json as object;
+use warp::{
+    http::{HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use super::{keys::Keys, status, view::View};
+use crate::{
+    call::Call,
+    error::json,
+    route::Route,
+    rule::{At, Rule},
+};
+
+const SEEN: Rule = Rule::May(Action::Read, Resource::Project, At::Project);
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::new(Method::GET, "/api/platform/projects/{ref}/settings", SEEN, |call| Box::pin(settings(call))),
+    Route::new(Method::GET, "/api/platform/projects/{ref}/databases", SEEN, |call| Box::pin(databases(call))),
+    Route::new(Method::GET, "/api/platform/projects/{ref}/databases-statuses", SEEN, |call| {
+        Box::pin(databases_statuses(call))
+    }),
+    Route::new(Method::GET, "/api/platform/projects/{ref}/service-versions", SEEN, |call| {
+        Box::pin(service_versions(call))
+    }),
+    Route::new(Method::GET, "/api/platform/projects/{ref}/members", SEEN, |call| Box::pin(members(call))),
+];
+
+/// Whether the caller may do something to the project; what they may not see of a reply is left out.
+pub(crate) fn may(call: &Call, view: &View, action: Action, resource: Resource) -> bool {
+    let place = Place::project(&view.project.organization, &view.project.reference);
+    call.caller().decide(action, resource, place) == Decision::Allowed
+}
+
+async fn settings(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let address = view.api().map(ToString::to_string).unwrap_or_default();
+    let mut shown = object!({
+        "ref": view.project.reference,
+        "name": view.project.name,
+        "region": view.region(),
+        "status": view.status(),
+        "cloud_provider": view.provider(),
+        "inserted_at": view.created_at(),
+        "is_sensitive": false,
+        "db_host": view.database_host(),
+        "db_port": view.database_port(),
+        "db_name": view.database_name(),
+        "db_user": view.database_user(),
+        "db_dns_name": view.database_host(),
+        "db_ip_addr_config": "legacy",
+        "ssl_enforced": false,
+        "app_config": {
+            "db_schema": "public",
+            "endpoint": address,
+            "storage_endpoint": address,
+            "protocol": "http",
+        },
+        // Without this field Studio asks again every two seconds.
+        "service_api_keys": [],
+    });
+    let keys = Keys::of(&call, &view.project).await?;
+    if may(&call, &view, Action::Read, Resource::ServiceKeys) {
+        let key = |name, value: &str, role| object!({ "api_key": value, "name": name, "tags": role });
+        let keys = [("service_role key", keys.service(), "service_role"), ("anon key", keys.anon(), "anon")];
+        let there = keys.into_iter().filter(|(_, value, _)| !value.is_empty());
+        shown["service_api_keys"] = there.map(|(name, value, role)| key(name, value, role)).collect();
+    }
+    if may(&call, &view, Action::Read, Resource::SigningSecret)
+        && let Some(secret) = keys.signing_secret(&view)
+    {
+        shown["jwt_secret"] = object!(secret);
+    }
+    let mut response = json(StatusCode::OK, &shown);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The project's database, which is its only one: Studio finds it by the project's own ref.
+async fn databases(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let database = object!({
+        "identifier": view.project.reference,
+        "cloud_provider": view.provider(),
+        "region": view.region(),
+        "connectionString": view.connection_string(),
+        "connection_string_read_only": null,
+        "db_host": view.database_host(),
+        "db_port": view.database_port(),
+        "db_name": view.database_name(),
+        "db_user": view.database_user(),
+        "inserted_at": view.created_at(),
+        "restUrl": view.rest_url(),
+        "size": view.size(),
+        "status": status::of_database(view.project.status),
+    });
+    Ok(json(StatusCode::OK, &[database]))
+}
+
+async fn databases_statuses(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let status = status::of_database(view.project.status);
+    Ok(json(StatusCode::OK, &[object!({ "identifier": view.project.reference, "status": status })]))
+}
+
+/// The version that the database told of itself; of the others nobody asked.
+async fn service_versions(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let version = view.database().map(|database| database.version.as_str()).unwrap_or_default();
+    Ok(json(StatusCode::OK, &object!({ "supabase-postgres": version })))
+}
+
+async fn members(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let members = call.accounts()?.members(&view.organization.id).await?;
+    let members: Vec<_> = members
+        .into_iter()
+        .filter(|member| member.grants.iter().any(|grant| grant.scope.covers(&view.project.reference)))
+        .map(|member| {
+            let person = member.person;
+            object!({
+                "user_id": person.subject,
+                "username": person.names.username,
+                "primary_email": person.email,
+            })
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &object!({ "members": members })))
+}
