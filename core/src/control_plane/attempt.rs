@@ -109,6 +109,7 @@ impl Work<'_> {
     async fn call<T>(&self, name: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let overdue = async {
             tokio::select! {
+                biased;
                 () = self.ctx.cancellation().cancelled() => {}
                 () = tokio::time::sleep_until(self.ctx.deadline()) => {}
             }

@@ -26,6 +26,7 @@ impl Inner {
                 }
             }
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => break,
                 () = written(&mut wakes) => {
                     // What was told until now is numbered now, all of it at once.

@@ -272,6 +272,7 @@ impl ControlPlane {
         let inner = std::sync::Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
             tokio::select! {
+                biased;
                 () = inner.stopping.cancelled() => {}
                 () = sender.closed() => {}
                 () = inner.send_events(after, &sender) => {}

@@ -12,10 +12,12 @@ impl Inner {
         let mut told = BTreeSet::new();
         loop {
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(self.settings.sweep) => {}
             }
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 () = self.sweep(&mut told) => {}
             }

@@ -41,6 +41,7 @@ impl Inner {
         loop {
             let begun = Instant::now();
             let round = tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 round = self.watch_round(&mut memories, &mut revivals) => round,
             };
@@ -51,6 +52,7 @@ impl Inner {
             let lag = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
             self.counters.probe_lag_ms.store(lag, Ordering::Relaxed);
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep_until(begun + self.settings.watch) => {}
             }

@@ -31,6 +31,7 @@ impl Inner {
                 Err(error) => tracing::warn!(error = %error.chain(), "cannot claim work"),
             }
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 () = freed.notified() => {}
                 () = next_work(&mut wakes) => {}

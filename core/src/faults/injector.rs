@@ -115,6 +115,11 @@ impl Injector {
         self.state().acted
     }
 
+    /// Lets nothing more go wrong.
+    pub fn stand_down(&self) {
+        self.state().planned.clear();
+    }
+
     /// Lets the host die, as [`Then::Crash`] does.
     pub fn crash(&self) {
         self.dead.store(true, Ordering::SeqCst);

@@ -10,3 +10,4 @@ mod memory_backend;
 mod memory_store;
 #[cfg(feature = "mock")]
 mod mocks;
+mod simulation;
