@@ -132,6 +132,9 @@ pub enum Detail {
     },
     /// The database refuses the password that the store has (`SQLSTATE 28P01`).
     CredentialDrift,
+    /// The store's own server refuses the password of the store's role (`SQLSTATE 28P01`). Nothing is lost, and all goes
+    /// on by itself once the two agree.
+    StorePassword,
 }
 
 impl Detail {
@@ -149,6 +152,7 @@ impl Detail {
             | Self::CredentialDrift => Kind::Conflict,
             Self::Gone { .. } => Kind::NotFound,
             Self::Bound { .. } => Kind::Exhausted,
+            Self::StorePassword => Kind::Unavailable,
         }
     }
 }

@@ -43,6 +43,10 @@ pub fn body(error: &Error, request_id: &str) -> ErrorBody {
     let message = match error.kind() {
         Kind::Internal => "a fault inside: the host's log has it under this request id".to_owned(),
         // The cause may tell of what is inside; that it may pass by itself is what the caller has to know.
+        // Whoever waits has to know that it does not pass by itself, and what makes it pass.
+        Kind::Unavailable if matches!(error.detail(), Some(Detail::StorePassword)) => {
+            format!("failed to {error}")
+        }
         Kind::Unavailable => format!("failed to {error}: what is behind it does not answer now; try again"),
         _ => error.to_string(),
     };

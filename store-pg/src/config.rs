@@ -2,9 +2,11 @@
 
 use std::{str::FromStr, time::Duration};
 
-use freehold_core::{Error, ExposeSecret, SecretString};
+use freehold_core::{Error, ExposeSecret, Kind, SecretString};
 use serde::Deserialize;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use crate::error::{During, password_refused, refuses_password};
 
 /// Where the store is and how it is spoken to. Its `Debug` shows no secret.
 ///
@@ -55,6 +57,28 @@ impl Config {
             max_connections: defaults::max_connections(),
             acquire_timeout_secs: defaults::acquire_timeout_secs(),
             statement_timeout_secs: defaults::statement_timeout_secs(),
+        }
+    }
+
+    /// Whether the server takes the password of the connection string.
+    ///
+    /// # Errors
+    /// [`StorePassword`](freehold_core::Detail::StorePassword) if it takes another one, with the statement that a
+    /// superuser of it can run in the context pair `statement`, without the password; those of
+    /// [`PgStore::connect`](crate::PgStore::connect).
+    pub async fn check_password(&self) -> Result<(), Error> {
+        let options = self.connect_options()?;
+        let opened = tokio::time::timeout(self.acquire_timeout(), PgConnection::connect_with(&options)).await;
+        let verb = "log in to the store";
+        match opened {
+            Ok(Ok(connection)) => Ok(connection.close().await.during("close a connection")?),
+            Ok(Err(error)) if refuses_password(&error) => {
+                let role = options.get_username().replace('"', "\"\"");
+                let statement = format!("ALTER ROLE \"{role}\" PASSWORD '…';");
+                Err(password_refused(verb).with("statement", statement))
+            }
+            Ok(opened) => Ok(opened.map(drop).during(verb)?),
+            Err(_) => Err(Error::new(Kind::Unavailable, format!("{verb}: no answer in time"))),
         }
     }
 

@@ -5,6 +5,7 @@ mod cluster;
 mod config;
 mod folder;
 mod postmaster;
+mod repair;
 mod user;
 
 use std::{fmt, time::Duration};
@@ -12,9 +13,12 @@ use std::{fmt, time::Duration};
 use freehold_core::{Error, ExposeSecret, Kind, Result, SecretString};
 use sqlx::{Connection, PgConnection};
 
-pub use self::config::{Binaries, EmbeddedConfig};
 use self::{cluster::Cluster, folder::Folder, postmaster::Found};
-use crate::error::During;
+pub use self::{
+    config::{Binaries, EmbeddedConfig},
+    repair::Repaired,
+};
+use crate::error::{During, password_refused};
 
 /// The role and the database of the store.
 const NAME: &str = "freehold";
@@ -42,7 +46,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// ```
 ///
 /// # Guarantees
-/// - It listens on 127.0.0.1 alone, on a port that stays the same unless a stranger has taken it, and asks for a random
+/// - It listens on 127.0.0.1 and on a socket in its own folder, which nobody but its user and root can enter; on a port that stays the same unless a stranger has taken it, and asks for a random
 ///   password (SCRAM-SHA-256) that is kept in the file `password` beside the data, readable by the host's user alone.
 /// - Started by root, it runs as an operating-system user of its own, who owns the data; that user is made if it is
 ///   missing. Started by anybody else, it runs as whoever that is.
@@ -76,9 +80,10 @@ impl EmbeddedServer {
     /// Adopts the server that runs on the folder, or starts one, making its data first where there is none.
     ///
     /// # Errors
-    /// `Conflict` if another host uses the folder, or a server on it does not take our password; `InvalidInput` if the
-    /// configuration or the folder is wrong; `Unavailable` if PostgreSQL is neither found nor downloaded, or does not start:
-    /// the cause holds what it printed last.
+    /// `Conflict` if another host uses the folder; `InvalidInput` if the configuration or the folder is wrong; `Unavailable`
+    /// if PostgreSQL is neither found nor downloaded, or does not start (the cause holds what it printed last), and with
+    /// [`StorePassword`](freehold_core::Detail::StorePassword) if it does not take our password, which
+    /// [`repair`](Self::repair) mends.
     pub async fn start(config: &EmbeddedConfig) -> Result<Self> {
         let user = user::server_user(&config.user).await?;
         let folder = Folder::open(config, user)?;
@@ -182,14 +187,8 @@ impl EmbeddedServer {
             let code =
                 refused.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
             if code == "28P01" {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    format!(
-                        "use the server that runs on {}: it does not take the password in {}",
-                        self.cluster.folder.data().display(),
-                        self.cluster.folder.password_file().display()
-                    ),
-                ));
+                let error = password_refused(&format!("log in to the server on port {}", self.port));
+                return Err(error.with("password", self.cluster.folder.password_file().display()));
             }
             // "the database system is starting up", or not even listening yet.
             let starting = code == "57P03" || matches!(refused, sqlx::Error::Io(_));

@@ -90,6 +90,9 @@ fn statement(verb: &'static str, source: sqlx::Error) -> Error {
     if let Some(error) = refusal {
         return error;
     }
+    if refuses_password(&source) {
+        return password_refused(verb).because(source);
+    }
     let kind = match &source {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -101,6 +104,20 @@ fn statement(verb: &'static str, source: sqlx::Error) -> Error {
         _ => Kind::Internal,
     };
     Error::new(kind, verb).because(source)
+}
+
+/// Whether the server is there, and takes another password than ours.
+pub(crate) fn refuses_password(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("28P01")
+}
+
+/// It passes once somebody has put it right, so whoever waits for the store goes on waiting.
+pub(crate) fn password_refused(verb: &str) -> Error {
+    let message = format!(
+        "{verb}: the store's server refuses the password of the store's role (SQLSTATE 28P01): \
+         `freehold store repair` puts that right, or says how"
+    );
+    Error::detailed(Detail::StorePassword, message)
 }
 
 /// Kinds by SQLSTATE (PostgreSQL, appendix A): first what passes by itself, then what the operator has to put right.
@@ -156,7 +173,7 @@ mod tests {
         for code in ["08006", "53300", "57P01", "57P03", "40001", "40P01", "55P03", "57014"] {
             assert_eq!(database_kind(code), Kind::Unavailable, "{code}");
         }
-        for code in ["28P01", "3D000"] {
+        for code in ["28000", "3D000"] {
             assert_eq!(database_kind(code), Kind::InvalidInput, "{code}");
         }
         for code in ["42P01", "23514", ""] {

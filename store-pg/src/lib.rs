@@ -38,5 +38,5 @@ mod store;
 mod transaction;
 
 #[cfg(feature = "embedded")]
-pub use crate::embedded::{Binaries, EmbeddedConfig, EmbeddedServer};
+pub use crate::embedded::{Binaries, EmbeddedConfig, EmbeddedServer, Repaired};
 pub use crate::{config::Config, store::PgStore};

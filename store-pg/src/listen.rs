@@ -24,7 +24,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::error::{During, Result};
+use crate::error::{During, Result, refuses_password};
 
 const CHANNEL: &str = "freehold";
 const RETRY: Duration = Duration::from_secs(1);
@@ -167,6 +167,9 @@ async fn reconnect(options: &PgConnectOptions) -> PgListener {
     loop {
         match connect(options).await {
             Ok(listener) => return listener,
+            Err(error) if refuses_password(&error) => {
+                tracing::debug!("the store's server refuses the password; it cannot be listened to");
+            }
             Err(error) => tracing::debug!(%error, "the store cannot be listened to yet"),
         }
         tokio::time::sleep(RETRY).await;

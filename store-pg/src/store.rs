@@ -50,8 +50,9 @@ impl PgStore {
     /// Connects, brings the schema up to date and begins to listen.
     ///
     /// # Errors
-    /// `InvalidInput` for a URL that is none, a login that is refused or a database that does not exist; `Unavailable` if
-    /// the server does not answer; `Conflict` if the schema was migrated by a newer program.
+    /// `InvalidInput` for a URL that is none, a role or a database that does not exist or may not be used; `Unavailable` if
+    /// the server does not answer, and with [`StorePassword`](freehold_core::Detail::StorePassword) if it takes another
+    /// password; `Conflict` if the schema was migrated by a newer program.
     pub async fn connect(config: &Config) -> Result<Self> {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)

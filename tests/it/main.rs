@@ -8,5 +8,6 @@ mod crash;
 mod host;
 mod many;
 mod postgres;
+mod store_password;
 mod troubled;
 mod webapp;

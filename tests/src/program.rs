@@ -1,10 +1,11 @@
 //! The `freehold` program as people run it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::freehold_program;
 pub struct HostProcess {
     child: Child,
     state: PathBuf,
+    log: Arc<Mutex<String>>,
 }
 
 impl HostProcess {
@@ -40,8 +42,16 @@ impl HostProcess {
             assert_ne!(read, 0, "the host ended before it listened:\n{said}");
         }
         // Somebody has to read on, or the host would stand still once the pipe is full.
-        std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-        Self { child, state: state.to_owned() }
+        let kept = Arc::new(Mutex::new(said));
+        let reader = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let mut kept = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, state: state.to_owned(), log: kept }
     }
 
     /// Kills it as `kill -9` does.
@@ -53,19 +63,43 @@ impl HostProcess {
         self.child.wait().expect("it can be waited for");
     }
 
+    /// Ends it as a service manager does, its own PostgreSQL with it.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("it can be told");
+        assert!(told.success() && self.child.wait().expect("it can be waited for").success());
+    }
+
+    /// What it logged until now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs a command against it.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(freehold_program())
+            .arg("--client-file")
+            .arg(self.state.join("client.toml"))
+            .args(arguments)
+            .output()
+            .expect("the program can be started")
+    }
+
     /// Runs a command against it, and gives the JSON that it prints.
     ///
     /// # Panics
     /// If the command fails, with what it said.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let output = Command::new(freehold_program())
-            .arg("--client-file")
-            .arg(self.state.join("client.toml"))
-            .arg("--json")
-            .args(arguments)
-            .output()
-            .expect("the program can be started");
+        let output = self.run(&[&["--json"], arguments].concat());
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{arguments:?} ended with {}:\n{out}\n{err}", output.status);
         let lines = out.lines().map(|line| serde_json::from_str(line).ok());

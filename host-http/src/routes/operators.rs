@@ -50,7 +50,7 @@ async fn ready(call: Call) -> Result<Response> {
     if let Some(accounts) = call.api().auth().accounts() {
         let trouble = accounts.trouble().map(|kind| kind.as_str().to_owned());
         shown.ready &= trouble.is_none();
-        let check = wire::ReadinessCheck { ready: trouble.is_none(), code: trouble };
+        let check = wire::ReadinessCheck { ready: trouble.is_none(), code: trouble, reason: None };
         shown.checks.insert("accounts".to_owned(), check);
     }
     let status = if shown.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

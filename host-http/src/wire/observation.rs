@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    Action, Error, InstallationId, LogStream, ProjectRef, ServiceName, ServiceState, TargetName,
+    Action, Detail, Error, InstallationId, LogStream, ProjectRef, ServiceName, ServiceState, TargetName,
     control_plane::{self, TargetInfo},
     provisioner::Capability,
 };
@@ -170,6 +170,9 @@ pub struct ReadinessCheck {
     /// The kind of what is wrong. The reason is in the host's log: this answer needs no credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What is wrong and what mends it, where that is for the operator alone to do and tells nobody anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl From<freehold_core::Health> for ProjectHealth {
@@ -269,6 +272,11 @@ impl From<&control_plane::Readiness> for Readiness {
         let check = |result: &Result<(), Error>| ReadinessCheck {
             ready: result.is_ok(),
             code: result.as_ref().err().map(|error| error.kind().as_str().to_owned()),
+            // This route is open to all, so nothing else of an error is told here.
+            reason: result.as_ref().err().and_then(|error| match error.detail() {
+                Some(Detail::StorePassword) => Some(format!("failed to {error}")),
+                _ => None,
+            }),
         };
         let own = [("store".to_owned(), check(&readiness.store)), ("key".to_owned(), check(&readiness.key))];
         let targets =

@@ -123,6 +123,7 @@ impl Cluster {
 
     /// Starts the server and gives its port: the one that is asked for, the one that was kept, or the first that is free.
     pub(super) async fn start(&self, wanted: Option<u16>) -> Result<u16> {
+        self.write_rules()?;
         let mut port = match (wanted, self.folder.port()) {
             (Some(port), _) => port,
             (None, Some(kept)) if is_free(kept) => kept,
@@ -153,10 +154,28 @@ impl Cluster {
         }
     }
 
+    fn rules(&self) -> PathBuf {
+        self.folder.server().join("pg_hba.conf")
+    }
+
+    /// Everybody comes in with the password, and whoever can enter the server's folder, its user and root, without: they
+    /// read the data anyway. That is the way of [`repair`](super::EmbeddedServer::repair).
+    fn write_rules(&self) -> Result<()> {
+        let name = super::NAME;
+        let rules = format!(
+            "# Written by Freehold at each start.\nlocal all {name} trust\nhost all {name} 127.0.0.1/32 scram-sha-256\n"
+        );
+        write_private(&self.rules(), &rules)?;
+        self.folder.give_to_server(&self.rules())
+    }
+
     /// pg-embed's own start command has `-F`, which keeps nothing through a power cut: so the arguments are ours.
     fn start_command(&self, port: u16) -> pg_errors::Result<Executor> {
+        let socket = self.folder.socket().map(|folder| quoted(&folder)).unwrap_or_default();
+        let rules = quoted(&self.rules());
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c log_checkpoints=off"
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={socket} \
+             -c unix_socket_permissions=0700 -c hba_file={rules} -c log_checkpoints=off"
         );
         let data = self.folder.data();
         let arguments: [&OsStr; 6] =

@@ -8,6 +8,8 @@
 //! *.log        what they and the server print; mode 0600, the host's user
 //! server/      mode 0700, the server's user
 //!   data/      PostgreSQL's own
+//!   pg_hba.conf  who may come in how, written at each start
+//!   .s.PGSQL.* its socket
 //! postgresql-* programs that were downloaded
 //! ```
 
@@ -22,6 +24,9 @@ use freehold_core::{Error, Kind, Result, SecretString};
 use rand::{TryRngCore, rngs::OsRng};
 
 use super::{config::EmbeddedConfig, user::ServerUser};
+
+/// The longest name that PostgreSQL gives a socket.
+const SOCKET_NAME: &str = "/.s.PGSQL.65535";
 
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -56,6 +61,11 @@ impl Folder {
         self.server().join("data")
     }
 
+    /// The folder of its socket; see [`socket_in`].
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        socket_in(&self.server())
+    }
+
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.base.join(name)
     }
@@ -65,9 +75,7 @@ impl Folder {
     }
 
     pub(super) fn password(&self) -> Result<SecretString> {
-        let path = self.password_file();
-        let password = fs::read_to_string(&path).map_err(|error| failed("read", &path, error))?;
-        Ok(password.trim_end().into())
+        password(&self.base)
     }
 
     /// The major version of the data, if there are any.
@@ -123,6 +131,29 @@ impl Folder {
         write_private(&draft, &password)?;
         fs::rename(&draft, &path).map_err(|error| failed("write", &path, error))
     }
+}
+
+/// A folder that a server was made in, all links followed.
+pub(super) fn existing(base: &Path) -> Result<PathBuf> {
+    if !base.join("server/data").exists() {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("find a server in {}: there is none", base.display()),
+        ));
+    }
+    fs::canonicalize(base).map_err(|error| failed("find", base, error))
+}
+
+/// The password in a folder.
+pub(super) fn password(base: &Path) -> Result<SecretString> {
+    let path = base.join("password");
+    let password = fs::read_to_string(&path).map_err(|error| failed("read", &path, error))?;
+    Ok(password.trim_end().into())
+}
+
+/// The folder for a socket, where a path to that fits into the 107 bytes that the system allows (unix(7)).
+pub(super) fn socket_in(server: &Path) -> Option<PathBuf> {
+    (server.as_os_str().len() + SOCKET_NAME.len() <= 107).then(|| server.to_owned())
 }
 
 /// Writes a file that only its owner reads. One of the same name is replaced.

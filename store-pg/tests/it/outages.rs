@@ -50,3 +50,22 @@ async fn a_database_that_does_not_exist_is_the_operators_to_put_right() {
     assert_eq!(error.kind(), Kind::InvalidInput, "{error:?}");
     assert!(error.chain().contains("nowhere"), "{error:?}");
 }
+
+#[cfg(feature = "embedded")]
+#[tokio::test]
+async fn another_password_of_a_server_that_is_not_ours_is_told_with_the_statement_that_mends_it() {
+    use freehold_core::{Detail, ExposeSecret as _};
+    use freehold_pg::EmbeddedServer;
+    let Some(scratch) = crate::embedded::scratch() else { return };
+    let server = EmbeddedServer::start(&scratch.config()).await.unwrap();
+    let right = Config::new(server.url());
+    right.check_password().await.unwrap();
+    let url = server.url().expose_secret().replacen("postgres://freehold:", "postgres://freehold:wrong", 1);
+    let wrong = Config::new(url);
+    for error in [wrong.check_password().await.unwrap_err(), PgStore::connect(&wrong).await.unwrap_err()] {
+        assert_eq!((error.kind(), error.detail()), (Kind::Unavailable, Some(&Detail::StorePassword)));
+        assert!(!error.chain().contains("wrong"), "{error:?}");
+    }
+    let error = wrong.check_password().await.unwrap_err();
+    assert_eq!(error.context("statement"), Some("ALTER ROLE \"freehold\" PASSWORD '…';"));
+}

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Look after the keys that secrets are sealed under
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look after the store
+    #[command(subcommand)]
+    Store(StoreCommand),
     #[command(flatten)]
     Remote(Remote),
 }
@@ -110,6 +113,15 @@ pub(crate) enum KeysCommand {
     Export(HostArguments),
     /// Put a new key before the old ones; a host that starts reseals everything under it
     Rotate(HostArguments),
+    /// Drop the keys under which the store holds nothing any more; the host must not run on a store of its own meanwhile
+    Prune(HostArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Make the store's server take the password that the host has (SQLSTATE 28P01): our own server is given it; for any
+    /// other the statement is shown that its superuser can run. A host that runs goes on by itself
+    Repair(HostArguments),
 }
 
 /// Commands that a running host carries out.

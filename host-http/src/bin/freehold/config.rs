@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -183,12 +184,13 @@ impl Config {
         if !arguments.stacks.is_empty() {
             add_stacks(&mut targets, &arguments.stacks)?;
         }
+        let store = store(arguments, file.store, path.as_deref())?;
         Ok(Self {
             file: path,
             listen: arguments.listen.or(file.listen).unwrap_or(LISTEN),
             state,
             log: arguments.log.clone().or(file.log).unwrap_or_else(|| "info".to_owned()),
-            store: store(arguments, file.store)?,
+            store,
             accounts: file.accounts.with_environment(),
             control: file.control,
             discover_docker: !configured && cfg!(feature = "docker") && arguments.stacks.is_empty(),
@@ -217,7 +219,7 @@ impl Config {
             store: BTreeMap<&'a str, &'a str>,
             accounts: accounts::Shown<'a>,
             control: &'a ControlConfig,
-            targets: BTreeMap<&'a str, &'a TargetConfig>,
+            targets: BTreeMap<&'a str, TargetConfig>,
         }
         let store = match &self.store {
             StoreConfig::Embedded => BTreeMap::new(),
@@ -230,7 +232,7 @@ impl Config {
             store,
             accounts: self.accounts.shown(),
             control: &self.control,
-            targets: self.targets.iter().map(|(name, target)| (name.as_str(), target)).collect(),
+            targets: self.targets.iter().map(|(name, target)| (name.as_str(), masked(target))).collect(),
         };
         let text = toml::to_string(&shown)
             .map_err(|error| Failure::internal(format!("print the configuration: {error}")))?;
@@ -245,6 +247,18 @@ impl Config {
             if self.discover_docker { "\n# A target `docker` too, if an engine answers.\n" } else { "" };
         Ok(format!("# From {file}, then {set}, then the command line.\n{text}{note}"))
     }
+}
+
+/// A target as it may be shown: what its backend passes on under names of the operator's choosing, an environment for
+/// instance, may hold secrets.
+fn masked(target: &TargetConfig) -> TargetConfig {
+    let mut target = target.clone();
+    for table in target.config.iter_mut().filter_map(|(_, value)| value.as_table_mut()) {
+        for (_, value) in table.iter_mut() {
+            *value = toml::Value::String(MASK.to_owned());
+        }
+    }
+    target
 }
 
 /// Reads a file of TOML.
@@ -304,17 +318,35 @@ fn named_folder(stack: &Path) -> (Option<StackName>, &Path) {
     }
 }
 
-fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig> {
+/// Refuses a file that everybody on the machine can read and that holds a password.
+fn refuse_shared(path: &Path, url: &str) -> Result<()> {
+    let cannot = |error| Failure::usage(format!("read {}: {error}", path.display()));
+    let mode = fs::metadata(path).map_err(cannot)?.mode() & 0o777;
+    if mode & 0o007 == 0 || !has_password(url) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::usage(format!(
+        "{path} holds a password and has mode {mode:04o}, so everybody can read it: `chmod o= {path}`, and consider the \
+         password known"
+    )))
+}
+
+/// Whether a connection string has a password in it.
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or("");
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) || url.contains("password=")
+}
+
+fn store(arguments: &HostArguments, section: StoreSection, file: Option<&Path>) -> Result<StoreConfig> {
     let from_file = |path: &Path| -> Result<SecretString> {
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
+        refuse_shared(path, text.trim())?;
         Ok(text.trim().into())
     };
     if let Some(url) = &arguments.database_url {
-        let authority =
-            url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or("");
-        let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
-        if has_password || url.contains("password=") {
+        if has_password(url) {
             return Err(Failure::usage(
                 "--database-url has a password, which all users of the machine can see: put the URL into \
                  FREEHOLD_DATABASE_URL, or into a file and name that with --database-url-file",
@@ -336,7 +368,12 @@ fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig
                  that holds it as `url_file`",
             ));
         }
-        (Some(url), None) => StoreConfig::Postgres(url.into_inner()),
+        (Some(url), None) => {
+            if let Some(path) = file {
+                refuse_shared(path, url.expose())?;
+            }
+            StoreConfig::Postgres(url.into_inner())
+        }
         (None, Some(path)) => StoreConfig::Postgres(from_file(&path)?),
         (None, None) => StoreConfig::Embedded,
         (Some(_), Some(_)) => return Err(Failure::usage("store: `url` and `url_file` exclude each other")),
@@ -345,12 +382,15 @@ fn store(arguments: &HostArguments, section: StoreSection) -> Result<StoreConfig
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn load(file: &str, arguments: HostArguments) -> Result<Config> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("freehold.toml");
         fs::write(&path, file).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         Config::load(&HostArguments { config: Some(path), ..arguments })
     }
 
@@ -379,6 +419,37 @@ mod tests {
         let shown = config.shown().unwrap();
         assert!(shown.contains("url = \"***\"") && !shown.contains("hunter2"), "{shown}");
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_printed_masks_what_a_backend_passes_on() {
+        let file = "[targets.local]\nkind = \"shell\"\n[targets.local.config]\nhooks = \"/srv/hooks\"\n\
+                    environment = { API_TOKEN = \"hunter2\" }\n";
+        let shown = load(file, HostArguments::default()).unwrap().shown().unwrap();
+        assert!(shown.contains("API_TOKEN = \"***\"") && shown.contains("/srv/hooks"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_file_with_a_password_that_everybody_can_read_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("url");
+        let load_url = |url: &str, mode| {
+            fs::write(&path, url).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            load("", HostArguments { database_url_file: Some(path.clone()), ..Default::default() })
+        };
+        let failure = load_url("postgres://u:hunter2@h/db", 0o644).unwrap_err();
+        assert!(
+            failure.message().contains("chmod o=") && !failure.message().contains("hunter2"),
+            "{failure:?}"
+        );
+        assert!(load_url("postgres://u:hunter2@h/db", 0o640).is_ok());
+        assert!(load_url("postgres://u@h/db", 0o644).is_ok());
+
+        fs::write(&path, "[store]\nurl = \"postgres://u:hunter2@h/db\"\n").unwrap();
+        let arguments = HostArguments { config: Some(path.clone()), ..Default::default() };
+        assert!(Config::load(&arguments).unwrap_err().message().contains("chmod o="));
     }
 
     #[test]

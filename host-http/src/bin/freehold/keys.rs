@@ -1,8 +1,14 @@
 //! The key file: what the host seals secrets under.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use freehold_core::{Keyring, Store, seal::SealKey};
+use freehold_core::{
+    Keyring, Store,
+    seal::{KeyId, SealKey},
+};
 use freehold_host::wire::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +17,7 @@ use crate::{
     config::Config,
     exit::{Failure, Result},
     private_file,
+    store::OpenStore,
 };
 
 const HEAD: &str = "\
@@ -40,9 +47,11 @@ pub(crate) struct Keys {
 ///
 /// # Errors
 /// If there is no key file, or it cannot be used.
-pub(crate) fn run(command: &KeysCommand) -> Result<()> {
-    let (KeysCommand::Export(arguments) | KeysCommand::Rotate(arguments)) = command;
-    let path = path(&Config::load(arguments)?.state);
+pub(crate) async fn run(command: &KeysCommand) -> Result<()> {
+    let (KeysCommand::Export(arguments) | KeysCommand::Rotate(arguments) | KeysCommand::Prune(arguments)) =
+        command;
+    let config = Config::load(arguments)?;
+    let path = path(&config.state);
     let mut file = read(&path)?.ok_or_else(|| {
         Failure::not_found(format!("there is no {}: the first start of the host makes it", path.display()))
     })?;
@@ -55,8 +64,31 @@ pub(crate) fn run(command: &KeysCommand) -> Result<()> {
             println!("{} has a new key before the old ones. Back it up again.", path.display());
             println!("The next start of the host reseals everything under it.");
         }
+        KeysCommand::Prune(_) => {
+            let store = OpenStore::open(&config).await?;
+            let needed = store.store.keys_in_use().await;
+            store.close().await?;
+            let dropped = prune(&path, &mut file, &needed?)?;
+            if dropped > 0 {
+                write(&path, &file)?;
+            }
+            println!("{dropped} keys were dropped, {} old ones are still needed.", file.old.len());
+        }
     }
     Ok(())
+}
+
+/// Drops the old keys under which nothing is sealed any more, and tells how many they were.
+fn prune(path: &Path, file: &mut KeyFile, needed: &BTreeMap<KeyId, u64>) -> Result<usize> {
+    let mut kept = Vec::new();
+    let before = file.old.len();
+    for old in std::mem::take(&mut file.old) {
+        if needed.contains_key(&decode(path, &old)?.id()) {
+            kept.push(old);
+        }
+    }
+    file.old = kept;
+    Ok(before - file.old.len())
 }
 
 /// The keys of the host. They are made on the first run: never when the store holds what other keys sealed.
@@ -164,5 +196,18 @@ mod tests {
         private_file::write(&path(folder.path()), "active = \"hunter2\"\n").unwrap();
         let failure = ensure(folder.path(), &store).await.unwrap_err();
         assert!(!failure.message().contains("hunter2") && failure.message().contains("64"), "{failure:?}");
+    }
+
+    #[test]
+    fn only_keys_that_sealed_nothing_which_is_left_are_dropped() {
+        let path = Path::new("keys.toml");
+        let keys: Vec<_> = (1..=4).map(|byte| SealKey::new([byte; 32])).collect();
+        let mut file = KeyFile { active: encode(&keys[0]), old: keys[1..].iter().map(encode).collect() };
+        let needed = BTreeMap::from([(keys[0].id(), 3), (keys[2].id(), 1)]);
+        assert_eq!(prune(path, &mut file, &needed).unwrap(), 2);
+        let kept: Vec<_> = file.old.iter().map(|old| decode(path, old).unwrap().id()).collect();
+        assert_eq!(kept, [keys[2].id()]);
+        assert_eq!(prune(path, &mut file, &needed).unwrap(), 0);
+        assert_eq!(decode(path, &file.active).unwrap().id(), keys[0].id());
     }
 }

@@ -29,7 +29,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, StoreCommand},
+    config::Config,
     exit::{Failure, Result},
 };
 
@@ -62,7 +63,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
         Command::Config(arguments) => config::show(&arguments),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(command) => keys::run(&command).await,
+        Command::Store(StoreCommand::Repair(arguments)) => store::repair(&Config::load(&arguments)?).await,
         Command::Remote(command) => Box::pin(commands::run(cli.connection, command)).await,
     }
 }

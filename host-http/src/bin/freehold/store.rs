@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use freehold_core::{Store, accounts::AccountStore};
 
-#[cfg(not(feature = "store-pg"))]
-use crate::exit::Failure;
 use crate::{
     config::{Config, StoreConfig},
-    exit::Result,
+    exit::{Failure, Result},
 };
 
 /// An open store, and the server under it where that is ours.
@@ -76,4 +74,50 @@ impl OpenStore {
         }
         Ok(())
     }
+}
+
+/// Makes the store's server take the password that the host has.
+///
+/// # Errors
+/// If it still does not, with the statement to run where the server is not ours.
+#[cfg(feature = "store-pg")]
+pub(crate) async fn repair(config: &Config) -> Result<()> {
+    use freehold_core::Detail;
+    use freehold_pg::{EmbeddedConfig, EmbeddedServer, Repaired};
+    match &config.store {
+        StoreConfig::Embedded => {
+            let folder = EmbeddedConfig::new(config.state.join("postgres"));
+            match EmbeddedServer::repair(&folder).await? {
+                Repaired::Mended => {
+                    println!("The store takes its password again. A host that runs goes on by itself.")
+                }
+                Repaired::WasWell => println!("The store takes its password: there was nothing to repair."),
+            }
+            Ok(())
+        }
+        StoreConfig::Postgres(url) => match freehold_pg::Config::new(url.clone()).check_password().await {
+            Ok(()) => {
+                println!("The store takes its password: there was nothing to repair.");
+                Ok(())
+            }
+            Err(error) if matches!(error.detail(), Some(Detail::StorePassword)) => {
+                Err(Failure::failed(format!(
+                    "the store's server is not ours to change. Run there, as a superuser, with the password of the store's \
+                 URL in place of the dots:\n  {}\nor put the password that the role has into the URL. psql's \\password \
+                 asks for it and shows it to nobody. A host that runs goes on by itself once the two agree.",
+                    error.context("statement").unwrap_or_default()
+                )))
+            }
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// Says that this program has no store.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "store-pg"))]
+pub(crate) async fn repair(config: &Config) -> Result<()> {
+    OpenStore::open(config).await.map(drop)
 }

@@ -40,7 +40,9 @@ async fn it_listens_on_this_machine_alone_and_loses_nothing_in_a_power_cut() {
     let Some(scratch) = Scratch::new() else { return };
     let server = EmbeddedServer::start(&scratch.config()).await.unwrap();
     assert_eq!(ask(&server, "SHOW listen_addresses").await, "127.0.0.1");
-    assert_eq!(ask(&server, "SHOW unix_socket_directories").await, "");
+    let socket = scratch.folder().join("server");
+    assert_eq!(ask(&server, "SHOW unix_socket_directories").await, socket.display().to_string());
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(socket).unwrap()) & 0o777, 0o700);
     assert_eq!(ask(&server, "SHOW fsync").await, "on");
     assert_eq!(ask(&server, "SHOW server_encoding").await, "UTF8");
 }

@@ -10,7 +10,7 @@ use std::{
 use freehold_pg::EmbeddedConfig;
 
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
     /// Stops the server and removes the folder when its standard input closes.
     _watchdog: Child,
@@ -54,7 +54,7 @@ impl Scratch {
     }
 
     /// As root, `nobody` runs the server: a user that is always there.
-    pub(super) fn config(&self) -> EmbeddedConfig {
+    pub(crate) fn config(&self) -> EmbeddedConfig {
         let mut config = EmbeddedConfig::new(self.folder());
         config.user = "nobody".into();
         config
