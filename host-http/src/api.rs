@@ -6,7 +6,7 @@ use freehold_core::{Result, control_plane::ControlPlane};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use crate::{auth::Auth, cors, error, routes, throttle::Throttle, unknown::Unknown};
+use crate::{auth::Auth, cors, error, routes, throttle::Throttle, unknown::Unknown, upstream};
 
 /// Everything that the routes need. A cheap handle.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ struct Inner {
     origins: Vec<String>,
     throttle: Throttle,
     unknown: Unknown,
+    upstreams: reqwest::Client,
 }
 
 /// What a request may cost.
@@ -50,6 +51,7 @@ impl Api {
             origins: Vec::new(),
             throttle: Throttle::default(),
             unknown: Unknown::default(),
+            upstreams: upstream::client(),
         }))
     }
 
@@ -103,6 +105,10 @@ impl Api {
 
     pub(crate) fn unknown(&self) -> &Unknown {
         &self.0.unknown
+    }
+
+    pub(crate) fn upstreams(&self) -> &reqwest::Client {
+        &self.0.upstreams
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

@@ -255,6 +255,11 @@ impl Call {
         seconds.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
     }
 
+    /// The query as it stands in the URL.
+    pub(crate) fn raw_query(&self) -> &str {
+        &self.query
+    }
+
     /// The query.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ mod studio;
 mod superuser;
 mod throttle;
 mod unknown;
+mod upstream;
 pub mod wire;
 
 pub use crate::{

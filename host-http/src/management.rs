@@ -1,6 +1,7 @@
 //! The Management API (`/v1/**`, and `/api/v1/**` as Studio calls it): what `supabase` tooling and SDKs ask of projects.
 
 mod api_keys;
+mod database;
 mod health;
 mod projects;
 
@@ -20,5 +21,11 @@ use v1;
 
 /// All routes of this surface.
 pub(crate) fn all() -> impl Iterator<Item = Route> {
-    projects::ROUTES.iter().chain(api_keys::ROUTES).chain(health::ROUTES).flatten().cloned()
+    projects::ROUTES
+        .iter()
+        .chain(api_keys::ROUTES)
+        .chain(health::ROUTES)
+        .chain(database::ROUTES)
+        .flatten()
+        .cloned()
 }

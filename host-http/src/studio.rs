@@ -11,9 +11,11 @@ mod permissions;
 mod profile;
 mod projects;
 mod roles;
+pub(crate) mod services;
 mod settings;
 mod sign_in;
-mod status;
+pub(crate) mod sql;
+pub(crate) mod status;
 pub(crate) mod view;
 mod wizard;
 
@@ -33,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         create::ROUTES,
         lifecycle::ROUTES,
         settings::ROUTES,
+        sql::ROUTES,
     ]
     .into_iter()
     .flatten()

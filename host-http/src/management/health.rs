@@ -17,7 +17,7 @@ use crate::{
     error::json,
     route::Route,
     rule::{At, Rule},
-    studio::view::View,
+    studio::{services, view::View},
 };
 
 pub(crate) const ROUTES: &[[Route; 2]] =
@@ -52,11 +52,7 @@ async fn health(call: Call) -> Result<Response> {
 /// disabled; of other excluded ones there is nothing to say.
 fn entry(view: &View, seen: Option<&Health>, word: &str) -> Option<Value> {
     let stack = view.stack.as_ref()?;
-    let name = match (word, &stack.database, &stack.pooler) {
-        ("db" | "db_postgres_user", Some(database), _) => database.service.clone(),
-        ("pooler" | "pg_bouncer", _, Some(pooler)) => pooler.service.clone(),
-        _ => stack.services.iter().find(|service| service.wire == word)?.name.clone(),
-    };
+    let name = services::named(stack, word)?.clone();
     if view.project.excluded.contains(&name) {
         let disabled = object!({
             "name": word, "healthy": true, "status": "ACTIVE_HEALTHY", "info": { "db_schema": "" },

@@ -14,7 +14,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{empty, moment, view::View};
+use super::{empty, moment, services, view::View};
 use crate::{
     call::Call,
     error::json,
@@ -142,21 +142,9 @@ async fn restart_services(call: Call) -> Result<Response> {
     Ok(empty(StatusCode::CREATED))
 }
 
-/// A service by one of Studio's names for it, or as it stands: the control plane says which ones there are.
+/// A service by any name for it, or as it stands: the control plane says which ones there are.
 fn service(stack: &StackSpec, word: &str) -> String {
-    let by_part = match word {
-        "postgresql" => stack.database.as_ref().map(|database| &database.service),
-        "kong" | "envoy" | "api-gateway" => stack.gateway.as_ref().map(|gateway| &gateway.service),
-        "pgbouncer" => stack.pooler.as_ref().map(|pooler| &pooler.service),
-        _ => None,
-    };
-    let wire = match word {
-        "gotrue" => "auth",
-        "postgrest" => "rest",
-        other => other,
-    };
-    let by_wire = || stack.services.iter().find(|service| service.wire == wire).map(|service| &service.name);
-    by_part.or_else(by_wire).map_or(word.to_owned(), |name| name.as_str().to_owned())
+    services::named(stack, word).map_or(word, |name| name.as_str()).to_owned()
 }
 
 #[derive(Deserialize)]
@@ -178,19 +166,4 @@ async fn change_password(call: Call) -> Result<Response> {
     let settings = Reconfigure { secrets, ..Reconfigure::default() };
     call.control().reconfigure(&view.project.reference, settings).await?;
     Ok(empty(StatusCode::OK))
-}
-
-#[cfg(test)]
-mod tests {
-    use freehold_core::memory::MemoryStack;
-
-    use super::service;
-
-    #[test]
-    fn services_are_known_by_studios_names_for_them() {
-        let stack = MemoryStack::mock().unwrap().spec;
-        for (word, name) in [("postgresql", "db"), ("kong", "api"), ("worker", "worker"), ("walg", "walg")] {
-            assert_eq!(service(&stack, word), name);
-        }
-    }
 }

@@ -12,6 +12,7 @@ mod people;
 mod program;
 mod rules;
 mod sessions;
+mod sql;
 mod streams;
 mod studio;
 mod superuser;

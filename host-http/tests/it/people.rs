@@ -34,16 +34,21 @@ impl People {
         .await
     }
 
-    /// People who are known as the caller says, behind an API that pages of one origin may use.
+    /// People who are known as the caller says.
     pub(crate) async fn with(known: impl FnOnce(Accounts) -> Accounts) -> Self {
+        Self::on(MemoryBackend::new().unwrap(), TargetSettings::default(), known).await
+    }
+
+    /// The same on a backend of the caller's, behind an API that pages of one origin may use.
+    pub(crate) async fn on(
+        backend: MemoryBackend,
+        settings: TargetSettings,
+        known: impl FnOnce(Accounts) -> Accounts,
+    ) -> Self {
         let control = ControlPlane::builder()
             .store(Arc::new(MemoryStore::default()))
             .sealer(Arc::new(Keyring::new(SealKey::random().unwrap())))
-            .target(
-                "mock".parse().unwrap(),
-                Arc::new(MemoryBackend::new().unwrap()),
-                TargetSettings::default(),
-            )
+            .target("mock".parse().unwrap(), Arc::new(backend), settings)
             .build()
             .await
             .unwrap();

@@ -1,0 +1,89 @@
+//! SQL on a project's own database, and the types that are made of it.
+
+use freehold_core::{
+    Error, Kind, Result,
+    accounts::{Action, Resource},
+};
+use reqwest::Method as Verb;
+use serde::Deserialize;
+use serde_json::{Value, json as object};
+use warp::{
+    http::{Method, StatusCode},
+    reply::Response,
+};
+
+use super::v1;
+use crate::{
+    call::Call,
+    error::json,
+    route::Route,
+    rule::{At, Rule},
+    studio::{
+        sql::{MAY_QUERY, PATH, SERVICE},
+        view::View,
+    },
+    upstream::{self, Upstream},
+};
+
+pub(crate) const ROUTES: &[[Route; 2]] = &[
+    v1!(POST "/projects/{ref}/database/query", MAY_QUERY, |call| Box::pin(query(call))),
+    v1!(GET "/projects/{ref}/types/typescript",
+        Rule::May(Action::ReadSchema, Resource::Tables, At::Project),
+        |call| Box::pin(typescript(call))),
+];
+
+#[derive(Deserialize)]
+struct Query {
+    query: String,
+    #[serde(default)]
+    parameters: Option<Vec<Value>>,
+    #[serde(default)]
+    read_only: bool,
+}
+
+async fn query(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let sent = call.json::<Query>()?;
+    if sent.read_only {
+        // A transaction that the query itself can end would be a promise that does not hold.
+        let message = "run a query that can only read: this host has no such connection to projects";
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let mut body = object!({ "query": sent.query });
+    if let Some(parameters) = sent.parameters {
+        body["parameters"] = parameters.into();
+    }
+    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let answer = meta.ask(&call, Verb::POST, "/query", Some(&body)).await?;
+    if !answer.status().is_success() {
+        return Ok(upstream::refusal(&call, answer).await);
+    }
+    let mut response = upstream::passed_on(answer);
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Types {
+    included_schemas: Option<String>,
+}
+
+async fn typescript(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let schemas = call.query::<Types>()?.included_schemas.unwrap_or_else(|| "public".to_owned());
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ',' | '-');
+    if !schemas.chars().all(known) {
+        return Err(Error::invalid("included_schemas", "is no list of schemas, separated by commas"));
+    }
+    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let path = format!("/generators/typescript?included_schemas={schemas}");
+    let answer = meta.ask(&call, Verb::GET, &path, None).await?;
+    if !answer.status().is_success() {
+        return Ok(upstream::refusal(&call, answer).await);
+    }
+    let types = answer.text().await.map_err(|error| {
+        Error::new(Kind::Unavailable, "read the types that the project's postgres-meta made").because(error)
+    })?;
+    Ok(json(StatusCode::OK, &object!({ "types": types })))
+}

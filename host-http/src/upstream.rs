@@ -1,0 +1,134 @@
+//! A project's own services, asked through its own gateway with its own service key. There is no other: a project that
+//! is not up, or whose stack lacks the service, is an error.
+
+use std::time::Duration;
+
+use freehold_core::{Error, Kind, Result};
+use futures_util::TryStreamExt;
+use reqwest::{Client, Method, redirect::Policy};
+use warp::{
+    Reply,
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{
+    call::Call,
+    error,
+    studio::{keys::Keys, services, status, view::View},
+};
+
+/// How long a service may take to begin its answer: less than a request may take here.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How much of an answer is passed on, in bytes.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// One service of one project.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    client: Client,
+    base: String,
+    keys: Keys,
+    service: String,
+}
+
+/// A client for all projects. What is behind it is a tenant's: it leads nowhere else, and nothing of ours goes with it.
+///
+/// # Panics
+/// Where no HTTP client can be made at all, as [`Client::new`] does.
+pub(crate) fn client() -> Client {
+    let builder = Client::builder().redirect(Policy::none()).no_proxy().referer(false);
+    builder.build().expect("an HTTP client without TLS")
+}
+
+impl Upstream {
+    /// The service of that name behind this path of the project's gateway.
+    ///
+    /// # Errors
+    /// `Unsupported` if the project's stack has no such service or it is excluded; `Unavailable` while it is not up.
+    pub(crate) async fn of(call: &Call, view: &View, service: &str, path: &str) -> Result<Self> {
+        let reference = &view.project.reference;
+        let there = view.stack.as_ref().and_then(|stack| services::named(stack, service));
+        if there.is_none_or(|name| view.project.excluded.contains(name)) {
+            return Err(Error::new(Kind::Unsupported, format!("project {reference} has no {service}")));
+        }
+        let api = view.project.connection.as_ref().and_then(|connection| connection.api.as_ref());
+        let api = api.filter(|_| status::is_active(view.project.status)).ok_or_else(|| {
+            Error::new(
+                Kind::Unavailable,
+                format!("ask {service} of project {reference}, which is {}", view.status()),
+            )
+        })?;
+        let keys = Keys::of(call, &view.project).await?;
+        if keys.service().is_empty() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("project {reference} is missing a service role key"),
+            ));
+        }
+        let base = format!("http://{}{path}", api.internal);
+        Ok(Self { client: call.api().upstreams().clone(), base, keys, service: service.to_owned() })
+    }
+
+    /// Asks it, and gives what it answers.
+    ///
+    /// # Errors
+    /// `Unavailable` if it does not.
+    pub(crate) async fn ask(
+        &self,
+        call: &Call,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<reqwest::Response> {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .header("apikey", self.keys.service())
+            .bearer_auth(self.keys.service());
+        if let Some(name) = call.header("x-pg-application-name") {
+            request = request.header("x-pg-application-name", name);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let unavailable = |cause: Option<reqwest::Error>| {
+            let error = Error::new(Kind::Unavailable, format!("ask the project's {}", self.service));
+            match cause {
+                Some(cause) => error.because(cause),
+                None => error,
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, request.send()).await.map_err(|_| unavailable(None))?;
+        asked.map_err(|cause| unavailable(Some(cause)))
+    }
+}
+
+/// Passes an answer on as it comes: its status and its JSON. What is no JSON is passed on as plain text, whatever it says
+/// it is: a tenant's page must not run where Studio does.
+pub(crate) fn passed_on(answer: reqwest::Response) -> Response {
+    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.split(';').next() == Some("application/json"));
+    let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+    let mut passed = 0;
+    let bounded = answer.bytes_stream().map_err(std::io::Error::other).and_then(move |chunk| {
+        passed += chunk.len();
+        let fits =
+            if passed <= MOST { Ok(chunk) } else { Err(std::io::Error::other("the answer is too long")) };
+        async move { fits }
+    });
+    let mut response = warp::reply::stream(bounded).into_response();
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What a service refused, in the words that Studio and its kin read: `message`.
+pub(crate) async fn refusal(call: &Call, answer: reqwest::Response) -> Response {
+    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let body: serde_json::Value = answer.json().await.unwrap_or_default();
+    let said = ["message", "error", "msg"].into_iter().find_map(|field| body.get(field)?.as_str());
+    error::refusal(status, "upstream", said.unwrap_or("the project's service refused"), call.request_id())
+}
