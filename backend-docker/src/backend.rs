@@ -27,6 +27,7 @@ use crate::{
     inventory, plan,
     probe::Prober,
     project::Project,
+    registry::Registry,
     stack::Stack,
     watch::Watch,
 };
@@ -68,7 +69,7 @@ impl DockerBackend {
     /// `Unavailable` if there is no engine, or no right to use it, with the way out; `Unsupported` for one that is no
     /// Docker Engine or too old; `InvalidInput` for a stack or setting that is wrong.
     pub async fn connect(config: Config) -> Result<Self> {
-        let engine = Engine::connect(config.host.as_deref()).await?;
+        let engine = Engine::connect(config.host.as_deref(), Registry::new(&config)).await?;
         let identity = engine.identity(&Context::new(GREETING)).await?;
         let files = Files::open(&config.data_root).await?;
         for source in &config.stacks {

@@ -44,6 +44,17 @@ pub struct Config {
     /// How many probes may be in flight at once; absent: four for each processor.
     #[serde(default)]
     pub probes_in_flight: Option<usize>,
+    /// Whether no image is ever fetched. What is missing is then named, all of it, before anything is made.
+    #[serde(default)]
+    pub offline: bool,
+    /// A registry, for instance `mirror.example.org` or `mirror.example.org/hub`, that is asked in place of Docker Hub, and
+    /// never instead of another. Images pinned by a digest come from where they say.
+    #[serde(default)]
+    pub mirror: Option<String>,
+    /// The Docker client's own configuration, whose credentials are used to fetch images: `~/.docker/config.json` for most.
+    /// Absent: none are. This crate reads no environment: whoever honours `DOCKER_CONFIG` sets this.
+    #[serde(default)]
+    pub docker_config: Option<PathBuf>,
 }
 
 /// A stack's folder, and what the operator allows it.
@@ -74,6 +85,9 @@ impl Config {
             probe_directly: None,
             starts_in_flight: None,
             probes_in_flight: None,
+            offline: false,
+            mirror: None,
+            docker_config: None,
         }
     }
 }

@@ -7,7 +7,7 @@ mod images;
 mod networks;
 mod volumes;
 
-use std::{collections::HashMap, future::Future, io, time::Duration};
+use std::{collections::HashMap, future::Future, io, sync::Arc, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
 use freehold_core::{Context, Kind, ProjectRef};
@@ -21,7 +21,7 @@ pub(crate) use self::{
     networks::Network,
     volumes::Volume,
 };
-use crate::{error::EngineError, labels};
+use crate::{error::EngineError, labels, registry::Registry};
 
 /// Where Docker listens unless told otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -38,6 +38,7 @@ pub(crate) struct Engine {
     docker: Docker,
     address: String,
     local: bool,
+    registry: Arc<Registry>,
 }
 
 /// What an engine says of itself.
@@ -52,11 +53,11 @@ pub(crate) struct Identity {
 }
 
 impl Engine {
-    /// A client of the engine at `host`: `unix:///path`, `tcp://host:port` or `http://host:port`.
+    /// A client of the engine at `host`, which fetches images as `registry` says: `unix:///path`, `tcp://host:port` or `http://host:port`.
     ///
     /// # Errors
     /// Nothing there, no right to it, not an engine, too old: each with the way out.
-    pub(crate) async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
+    pub(crate) async fn connect(host: Option<&str>, registry: Registry) -> Result<Self, EngineError> {
         let address = host.unwrap_or(DEFAULT_HOST).to_owned();
         let unfit = |problem: String| EngineError::Unfit { address: address.clone(), problem };
         let timeout = GREETING.as_secs();
@@ -87,12 +88,18 @@ impl Engine {
             )));
         }
         // The client's own bound is for the head of an answer; `call` bounds each request by what the caller allows.
-        Ok(Self { docker: docker.with_timeout(Duration::from_secs(3600)), address, local })
+        let docker = docker.with_timeout(Duration::from_secs(3600));
+        Ok(Self { docker, address, local, registry: Arc::new(registry) })
     }
 
     /// Whether it runs on this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.local
+    }
+
+    /// Whether it is not to fetch images.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.registry.offline
     }
 
     /// The client itself, for streams.

@@ -89,9 +89,16 @@ impl From<EngineError> for Error {
     }
 }
 
-/// Errors of the engine by the caller's next move. A connection that broke and a 5xx may go better next time.
+/// Errors of the engine by the caller's next move. A connection that broke and a 5xx may go better next time, but for a
+/// registry that wants to know who asks: the engine passes that on as its own failure.
 fn kind(error: &Bollard) -> Kind {
     match error {
+        Bollard::DockerResponseServerError { message, .. }
+        | Bollard::DockerStreamError { error: message }
+            if wants_credentials(message) =>
+        {
+            Kind::InvalidInput
+        }
         Bollard::DockerResponseServerError { status_code, .. } => match status_code {
             400 => Kind::InvalidInput,
             404 => Kind::NotFound,
@@ -108,6 +115,12 @@ fn kind(error: &Bollard) -> Kind {
         | Bollard::SocketNotFoundError(_) => Kind::Unavailable,
         _ => Kind::Internal,
     }
+}
+
+fn wants_credentials(message: &str) -> bool {
+    ["no basic auth credentials", "authentication required", "unauthorized"]
+        .iter()
+        .any(|sentence| message.contains(sentence))
 }
 
 /// The host port that somebody else holds, if that is what the engine complains about. It has no code of its own for
@@ -149,6 +162,7 @@ mod tests {
         assert!(answer(500, "driver failed").kind().is_retryable());
         assert!(answer(503, "starting").kind().is_retryable());
         assert_eq!(answer(400, "bad").kind(), Kind::InvalidInput);
+        assert_eq!(answer(500, "Head …: no basic auth credentials").kind(), Kind::InvalidInput);
         assert_eq!(answer(409, "in use").kind(), Kind::Conflict);
     }
 }

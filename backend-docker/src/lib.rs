@@ -19,7 +19,7 @@
 //! - *load*: `compose` reads Compose files, `manifest` what they do not say, `stack` makes a stack of both;
 //! - *plan*: `plan` makes a `graph` of a stack and a project, and touches nothing;
 //! - *apply*: `apply` walks the graph, `gates` hold containers back, `image_volumes` and `files` give them what they
-//!   mount, `ports` finds taken ones first, `stop` and `destroy` undo it, `connection` tells how to reach the result;
+//!   mount, `registry` says where images come from, `ports` finds taken ones first, `stop` and `destroy` undo it, `connection` tells how to reach the result;
 //! - *watch*: `watch` waits for containers, woken by `events` and asking by `probe`; `health`, `drift`, `inventory` and
 //!   `logs` tell how things are;
 //! - `engine` speaks to the engine, `observed` and `labels` find what is ours, `error` maps what goes wrong;
@@ -49,6 +49,7 @@ mod plan;
 mod ports;
 mod probe;
 mod project;
+mod registry;
 mod roles;
 mod stack;
 mod stop;

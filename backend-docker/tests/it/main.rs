@@ -10,5 +10,6 @@ mod failures;
 mod fixture;
 mod isolation;
 mod life;
+mod registry;
 mod supabase;
 mod troubled_engine;

@@ -73,7 +73,18 @@ async fn docker(mut table: toml::Table, folder: PathBuf) -> Result<Arc<dyn Backe
     if let Some(host) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
         table.entry("host").or_insert(host.into());
     }
+    if let Some(file) = docker_config() {
+        table.entry("docker_config").or_insert_with(|| text(file));
+    }
     Ok(Arc::new(freehold_docker::DockerBackend::connect(parse(table)?).await?))
+}
+
+/// The configuration of the Docker client of whoever runs this program, where the client itself looks for it.
+#[cfg(feature = "docker")]
+fn docker_config() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")))?;
+    Some(folder.join("config.json"))
 }
 
 #[cfg(not(feature = "docker"))]
