@@ -28,7 +28,8 @@ pub trait Destroyer: Debug + Send + Sync + 'static {
     /// May come at any time, also while another call for the project is ending.
     async fn destroy(&self, ctx: &Context, project: &ProjectRef) -> Result<Outcome>;
 
-    /// Every project that has anything left on the engine. It looks at our labels and our folder only.
+    /// Every project that has anything left on the engine, whichever installation it is of: each says
+    /// [whose it is](Holding::installation). It looks at our labels and our folder only.
     ///
     /// # Errors
     /// `Unavailable` if the engine does not answer: an inventory is whole or it is none.

@@ -6,6 +6,7 @@ mod architecture;
 mod canary;
 mod crash;
 mod host;
+mod leftovers;
 mod many;
 mod postgres;
 mod store_password;
