@@ -1,7 +1,8 @@
 //! The contract, as tests that anybody can run: what a backend and a store promise, clause by clause.
 //!
-//! [`store`] is the page for stores: each clause, and the tests that prove it. The author of one writes a fixture, which
-//! says how to get at the thing under test, and runs the whole suite in one of two ways.
+//! [`backend`] is the page for backends and [`store`] the one for stores: each clause, and the tests that prove it. The
+//! author of either writes a fixture, which says how to get at the thing under test, and runs the whole suite in one of
+//! two ways.
 //!
 //! With a macro, each test is one of the author's own test program: it shows by its name and its clause, and is run alone
 //! with `cargo test NAME`.
@@ -52,15 +53,17 @@
 //! # What the author's crate needs
 //! The feature `contract` of this crate as a development dependency, and tokio with `macros` and `rt-multi-thread`.
 
-mod findings;
 #[macro_use]
 mod failure;
+pub mod backend;
+mod findings;
 mod list;
 #[cfg(test)]
 mod page;
 pub mod store;
 
 pub use self::{
+    backend::BackendFixture,
     findings::{Case, Findings, Verdict},
     store::{CallerTransaction, StoreFixture},
 };

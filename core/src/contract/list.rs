@@ -54,6 +54,30 @@ macro_rules! __contract_test {
     ($head:tt [CallerTransaction $($n:tt)*] [CallerTransaction $($o:tt)*] $all:tt) => {
         $crate::__contract_ignored! { $head "not offered: CallerTransaction" }
     };
+    ($head:tt [Data $($n:tt)*] [Data $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Data" }
+    };
+    ($head:tt [Leftovers $($n:tt)*] [Leftovers $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Leftovers" }
+    };
+    ($head:tt [Strangers $($n:tt)*] [Strangers $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Strangers" }
+    };
+    ($head:tt [Damage $($n:tt)*] [Damage $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Damage" }
+    };
+    ($head:tt [Settings $($n:tt)*] [Settings $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Settings" }
+    };
+    ($head:tt [Ports $($n:tt)*] [Ports $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: Ports" }
+    };
+    ($head:tt [RestartServices $($n:tt)*] [RestartServices $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: RestartServices" }
+    };
+    ($head:tt [FollowLogs $($n:tt)*] [FollowLogs $($o:tt)*] $all:tt) => {
+        $crate::__contract_ignored! { $head "not offered: FollowLogs" }
+    };
     // The need is not the first of what is not offered: look at the next.
     ($head:tt $needs:tt [$other:ident $($not:ident)*] $all:tt) => {
         $crate::__contract_test! { $head $needs [$($not)*] $all }

@@ -122,6 +122,15 @@ impl MemoryBackend {
         self.engine().projects.get(project)?.data.get(key).cloned()
     }
 
+    /// Everything that a project has, by name, as somebody sees it who stands at the engine: `data`, `service db`, …
+    #[must_use]
+    pub fn census(&self, project: &ProjectRef) -> Vec<String> {
+        let engine = self.engine();
+        let Some(real) = engine.projects.get(project) else { return Vec::new() };
+        let services = real.services.keys().map(|name| format!("service {name}"));
+        std::iter::once("data".to_owned()).chain(services).collect()
+    }
+
     /// Lets a service print a line.
     ///
     /// # Errors
