@@ -10,6 +10,7 @@ mod failures;
 mod fixture;
 mod isolation;
 mod life;
+mod neighbours;
 mod registry;
 mod supabase;
 mod troubled_engine;

@@ -118,15 +118,16 @@ impl Registry {
 /// A backend with one service of that image.
 async fn backend(image: &str, change: impl FnOnce(&mut Config)) -> Option<Fixture> {
     let docker = engine().await?;
-    let folder = stack(&format!("services: {{a: {{image: '{image}'}}}}"), "name = \"pulled\"");
     let root = tempfile::tempdir().unwrap();
-    let mut config = Config::new(root.path(), [StackSource::new(folder.path())]);
+    let folder = root.path().join("offered");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("compose.yaml"), format!("services: {{a: {{image: '{image}'}}}}")).unwrap();
+    std::fs::write(folder.join("freehold.toml"), "name = \"pulled\"").unwrap();
+    let mut config = Config::new(root.path(), [StackSource::new(folder)]);
     config.host = host();
     change(&mut config);
     let backend = DockerBackend::connect(config).await.unwrap();
     let spec = backend.describe(&ctx()).await.unwrap().stacks.remove(0);
-    // The stack is kept from the first call on; until then its folder must be there.
-    std::mem::forget(folder);
     Some(Fixture { backend, docker, spec, root })
 }
 
