@@ -72,10 +72,6 @@ impl Injector {
     /// # Errors
     /// `InvalidInput` naming the field of a fault that cannot act.
     pub fn new(faults: Faults) -> Result<Self> {
-        if let Some(index) = faults.faults.iter().position(|fault| fault.then == Then::Crash) {
-            let problem = "crash: nobody said how this host dies";
-            return Err(Error::invalid(&format!("fault[{index}].then"), problem));
-        }
         Self::with(faults, None)
     }
 
@@ -90,6 +86,7 @@ impl Injector {
 
     fn with(faults: Faults, crash: Option<Box<dyn Fn() + Send + Sync>>) -> Result<Self> {
         faults.validate()?;
+        refuse_crash(&faults, crash.is_some())?;
         let planned = faults.faults.into_iter().map(Planned::new).collect();
         let state = Mutex::new(State { planned, ..State::default() });
         Ok(Self { seed: faults.seed, state, crash, dead: AtomicBool::new(false) })
@@ -113,6 +110,18 @@ impl Injector {
     #[must_use]
     pub fn acted(&self) -> u64 {
         self.state().acted
+    }
+
+    /// Plans another fault. It counts passings from now on.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the field, if it cannot act.
+    pub fn plan(&self, fault: Fault) -> Result<()> {
+        let faults = Faults::from(fault);
+        faults.validate()?;
+        refuse_crash(&faults, self.crash.is_some())?;
+        self.state().planned.extend(faults.faults.into_iter().map(Planned::new));
+        Ok(())
     }
 
     /// Lets nothing more go wrong.
@@ -174,6 +183,16 @@ impl Injector {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nobody can crash who was not told how.
+fn refuse_crash(faults: &Faults, told: bool) -> Result<()> {
+    match faults.faults.iter().position(|fault| fault.then == Then::Crash) {
+        Some(index) if !told => {
+            Err(Error::invalid(&format!("fault[{index}].then"), "crash: nobody said how this host dies"))
+        }
+        _ => Ok(()),
     }
 }
 

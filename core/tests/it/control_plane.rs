@@ -100,6 +100,6 @@ impl Fixture {
     }
 }
 
-fn demo(name: &str) -> CreateProject {
+pub(crate) fn demo(name: &str) -> CreateProject {
     CreateProject::new("acme".parse().unwrap(), name.parse().unwrap())
 }

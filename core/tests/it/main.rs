@@ -5,6 +5,7 @@
 #[cfg(feature = "contract")]
 mod contract;
 mod control_plane;
+mod exhaustive;
 mod faults;
 mod memory_backend;
 mod memory_store;
