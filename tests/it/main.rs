@@ -8,6 +8,7 @@ mod crash;
 mod host;
 mod leftovers;
 mod many;
+mod model;
 mod postgres;
 mod store_password;
 mod troubled;
