@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use freehold_core::{Context, Error, ExposeSecret, FirstRunFile, HashKey, Kind, Redactor, Result};
+use freehold_core::{Context, Error, ExposeSecret, FirstRunFile, Kind, Redactor, Result, Runtime};
 use futures_util::future::{try_join, try_join_all};
 use tokio::sync::Semaphore;
 
@@ -38,8 +38,7 @@ pub(crate) struct Apply<'a> {
     pub(crate) files: &'a Files,
     pub(crate) starts: &'a Semaphore,
     pub(crate) redactor: &'a Redactor,
-    pub(crate) hash_key: &'a HashKey,
-    pub(crate) first_run: &'a [FirstRunFile],
+    pub(crate) runtime: &'a Runtime,
     pub(crate) purpose: Purpose,
 }
 
@@ -51,10 +50,10 @@ impl Apply<'_> {
     /// The first thing that failed, with step, service and what the service printed last.
     pub(crate) async fn run(&self, graph: &mut Graph) -> Result<()> {
         let images = self.images(graph).await?;
-        image_volumes::add(graph, &images, self.hash_key);
+        image_volumes::add(graph, &images, &self.runtime.hash_key);
         let graph = &*graph;
         let observed = self.observe(graph).await?;
-        self.refuse_lost_data(graph, &observed)?;
+        self.runtime.accepts_loss_of(lost_data(graph, &observed, self.purpose))?;
         let observed = self.clear(graph, observed).await?;
         try_join(
             try_join_all(graph.networks.iter().map(|node| self.network(node, &observed))),
@@ -121,28 +120,6 @@ impl Apply<'_> {
         pulled.map_err(|error| at("pull image", service, error))?;
         let image = self.image(node).await?;
         image.ok_or_else(|| Error::internal(format!("find image {} after it was pulled", node.image)))
-    }
-
-    /// Fails if a volume with data is gone that must have been there.
-    fn refuse_lost_data(&self, graph: &Graph, observed: &Observed) -> Result<()> {
-        let lost = |volume: &&VolumeNode| {
-            volume.data
-                && !observed.has_volume(&volume.name)
-                && match self.purpose {
-                    Purpose::First => false,
-                    Purpose::Again => true,
-                    Purpose::Reconfigure => graph
-                        .users_of(&volume.name)
-                        .any(|node| observed.container(node.service.as_str()).is_some()),
-                }
-        };
-        let Some(volume) = graph.volumes.iter().find(lost) else { return Ok(()) };
-        let message = format!(
-            "find volume {}: the project's data is gone from the engine, and it is never made anew; bring the volume \
-             back, or destroy the project",
-            volume.name
-        );
-        Err(Error::new(Kind::NotFound, message))
     }
 
     /// Takes away what was made from another configuration or is not wished any more, containers before their networks.
@@ -291,7 +268,7 @@ impl Apply<'_> {
         let Some(place) = graph.first_run.as_ref().filter(|place| place.service == node.service) else {
             return Ok(());
         };
-        if self.purpose != Purpose::First || self.first_run.is_empty() {
+        if self.purpose != Purpose::First || self.runtime.first_run.is_empty() {
             return Ok(());
         }
         let given = |file: &FirstRunFile| GivenFile {
@@ -301,7 +278,7 @@ impl Apply<'_> {
             gid: 0,
             mode: 0o644,
         };
-        let files: Vec<_> = self.first_run.iter().map(given).collect();
+        let files: Vec<_> = self.runtime.first_run.iter().map(given).collect();
         self.upload("copy first-run files", id, node, archive(&files)).await
     }
 
@@ -318,6 +295,22 @@ impl Apply<'_> {
             archive.map_err(|error| Error::internal(format!("{step}: pack them")).because(error))?;
         self.watch.engine.upload(self.ctx, id, archive).await.map_err(|error| at(step, service, error))
     }
+}
+
+/// The volumes with data that are gone and must have been there.
+pub(crate) fn lost_data(graph: &Graph, observed: &Observed, purpose: Purpose) -> Vec<String> {
+    let lost = |volume: &&VolumeNode| {
+        volume.data
+            && !observed.has_volume(&volume.name)
+            && match purpose {
+                Purpose::First => false,
+                Purpose::Again => true,
+                Purpose::Reconfigure => graph
+                    .users_of(&volume.name)
+                    .any(|node| observed.container(node.service.as_str()).is_some()),
+            }
+    };
+    graph.volumes.iter().filter(lost).map(|volume| volume.name.clone()).collect()
 }
 
 /// A tar archive of files, as they shall be in a container.

@@ -24,7 +24,9 @@ pub(crate) async fn plan(
     let mut changes = Vec::new();
     for volume in &graph.volumes {
         if !observed.has_volume(&volume.name) && (volume.data || wish == Wish::Active) {
-            changes.push(change(Action::Create, "volume", &volume.name, "", "it is not there"));
+            let user = graph.users_of(&volume.name).next().map_or("", |node| node.service.as_str());
+            let reason = if volume.data { "its data is gone" } else { "it is not there" };
+            changes.push(change(Action::Create, "volume", &volume.name, user, reason));
         }
     }
     match wish {

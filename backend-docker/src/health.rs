@@ -125,24 +125,7 @@ pub(crate) fn outside(port: &PublishedPort) -> SocketAddr {
 }
 
 fn entry(node: &ContainerNode, state: ServiceState, probe: &str) -> ServiceHealth {
-    ServiceHealth {
-        service: node.service.clone(),
-        state,
-        probe: probe.to_owned(),
-        since: None,
-        last_error: None,
-        latency_ms: None,
-    }
-}
-
-trait Failed {
-    fn failed(self, problem: &str) -> Self;
-}
-
-impl Failed for ServiceHealth {
-    fn failed(self, problem: &str) -> Self {
-        Self { last_error: Some(problem.to_owned()), ..self }
-    }
+    ServiceHealth::new(node.service.clone(), state, probe)
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use freehold_core::{
-    Context, Error, Health, Kind, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime,
-    Scope, Wish,
+    Context, Error, Health, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime, Scope,
+    Wish,
 };
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    apply::{Apply, Purpose},
+    apply::{Apply, Purpose, lost_data},
     connection, drift,
     engine::at,
     files::Files,
@@ -48,16 +48,13 @@ impl Project<'_> {
         }
         if purpose != Purpose::First && !self.files.has_project(&self.runtime.project).await? {
             let folder = self.files.project(&self.runtime.project);
-            let message = format!(
-                "find folder {}: the project's files are gone, and they are never made anew; bring the folder back, or \
-                 destroy the project",
-                folder.display()
-            );
-            return Err(Error::new(Kind::NotFound, message));
+            self.runtime.accepts_loss_of([folder.display().to_string()])?;
         }
-        let runtime = self.runtime;
         self.ctx.step("place files", "").await?;
-        let placed = self.files.place(&runtime.project, &runtime.installation, &self.kept, &self.graph).await;
+        let placed = self
+            .files
+            .place(&self.runtime.project, &self.runtime.installation, &self.kept, &self.graph)
+            .await;
         placed.map_err(|error| at("place files", "", error))?;
         let apply = Apply {
             ctx: self.ctx,
@@ -65,8 +62,7 @@ impl Project<'_> {
             files: self.files,
             starts: self.starts,
             redactor: &self.redactor,
-            hash_key: &self.runtime.hash_key,
-            first_run: &self.runtime.first_run,
+            runtime: self.runtime,
             purpose,
         };
         apply.run(&mut self.graph).await?;
@@ -107,7 +103,12 @@ impl Project<'_> {
             }
         }
         let observed = self.observe().await?;
+        // Before anything is stopped. What was made for data that is gone has to be done again on the new: all of it.
+        let lost = lost_data(&self.graph, &observed, Purpose::Again);
+        let anew = !lost.is_empty();
+        self.runtime.accepts_loss_of(lost)?;
         let in_scope = |service: &str| match scope {
+            _ if anew => true,
             Scope::All => true,
             Scope::Services(services) => services.iter().any(|wanted| wanted.as_str() == service),
         };

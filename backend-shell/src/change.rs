@@ -3,8 +3,8 @@
 use std::{io, net::Ipv4Addr};
 
 use freehold_core::{
-    Address, Connection, Context, DatabaseConnection, Detail, Endpoint, Error, Kind, Outcome, ProjectRef,
-    Result, Runtime, ServiceName,
+    Address, Connection, Context, DatabaseConnection, Detail, Endpoint, Error, Outcome, ProjectRef, Result,
+    Runtime, ServiceName,
     stack::{PortTarget, Protocol},
 };
 use time::OffsetDateTime;
@@ -56,9 +56,8 @@ impl ShellBackend {
         services.retain(|service| named.contains(service) || !runtime.excluded.contains(service));
         let folder = self.folder.project(&runtime.project);
         if folder.record().is_none() {
-            let problem =
-                format!("find project {}: its folder {} is gone", runtime.project, folder.path().display());
-            return Err(Error::new(Kind::NotFound, problem));
+            runtime.accepts_loss_of([folder.path().display().to_string()])?;
+            return self.bring_up(ctx, runtime).await;
         }
         ctx.step("lock folder", "").await?;
         let lock = ProjectLock::take(ctx, folder).await?;

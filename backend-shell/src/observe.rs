@@ -21,13 +21,12 @@ impl ShellBackend {
         let services = stack.spec.services.iter().filter(|service| !runtime.excluded.contains(&service.name));
         let services = services.map(|service| {
             let said = output.health.iter().find(|line| line.service == service.name);
+            let state = said.map_or(ServiceState::Unknown, |line| line.state);
+            let probe = said.map_or_else(|| "not probed".to_owned(), |line| line.probe.clone());
             ServiceHealth {
-                service: service.name.clone(),
-                state: said.map_or(ServiceState::Unknown, |line| line.state),
-                probe: said.map_or_else(|| "not probed".to_owned(), |line| line.probe.clone()),
-                since: None,
                 last_error: said.and_then(|line| line.error.clone()),
                 latency_ms: said.map(|_| took),
+                ..ServiceHealth::new(service.name.clone(), state, probe)
             }
         });
         Ok(Health { services: services.collect() })

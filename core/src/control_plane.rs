@@ -32,6 +32,7 @@ mod sweeper;
 mod tail;
 mod validate;
 mod vault;
+mod verdict;
 mod watcher;
 mod worker;
 
@@ -50,7 +51,7 @@ use tokio_util::{
 
 pub use self::{
     builder::ControlPlaneBuilder,
-    command::{Accepted, Amendment, Command, CreateProject, Protection, Reconfigure},
+    command::{Accepted, Amendment, Command, CreateProject, Protection, Reconfigure, Restart, Resume},
     doctor::{Diagnosis, Finding, Removal, Trouble},
     query::{Metrics, Readiness, TargetInfo},
     settings::{Settings, TargetSettings, Timeouts},
@@ -130,6 +131,7 @@ struct Target {
     backend: Arc<dyn Backend>,
     description: Description,
     settings: TargetSettings,
+    watched: watcher::Watched,
 }
 
 /// How often a command that lost a race is prepared anew.
@@ -233,7 +235,7 @@ impl ControlPlane {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn resume(&self, project: &ProjectRef) -> Result<Accepted> {
-        self.execute(Command::Resume(*project), None).await
+        self.execute(Command::Resume(*project, Resume::default()), None).await
     }
 
     /// Restarts services of a project: all if none is named.
@@ -241,7 +243,8 @@ impl ControlPlane {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn restart(&self, project: &ProjectRef, services: &[String]) -> Result<Accepted> {
-        self.execute(Command::Restart(*project, services.to_vec()), None).await
+        let restart = Restart { services: services.to_vec(), ..Restart::default() };
+        self.execute(Command::Restart(*project, restart), None).await
     }
 
     /// Brings other settings of a project into force.

@@ -94,6 +94,12 @@ pub enum Detail {
         /// The port.
         port: u16,
     },
+    /// Data of the project is gone from the engine. It is made anew, empty, only by a restart or resume that says each of
+    /// these names.
+    DataGone {
+        /// What is gone, as the engine names it: volumes, folders.
+        names: Vec<String>,
+    },
     /// The lifecycle has no such transition.
     IllegalTransition {
         /// The project's status at the time.
@@ -150,7 +156,7 @@ impl Detail {
             | Self::KeyReused
             | Self::PortTaken { .. }
             | Self::CredentialDrift => Kind::Conflict,
-            Self::Gone { .. } => Kind::NotFound,
+            Self::Gone { .. } | Self::DataGone { .. } => Kind::NotFound,
             Self::Bound { .. } => Kind::Exhausted,
             Self::StorePassword => Kind::Unavailable,
         }

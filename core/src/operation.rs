@@ -213,6 +213,9 @@ pub struct Operation {
     pub kind: OperationKind,
     /// The services that it is about; empty is all. Only restart uses it.
     pub scope: Vec<ServiceName>,
+    /// Data that is gone and that it may make anew, by the names that the backend gave. Only restart and resume use it.
+    #[serde(default)]
+    pub accept_data_loss: Vec<String>,
     /// The generation of settings that it brings into force.
     pub generation: u64,
     /// How far it is.

@@ -62,14 +62,15 @@ pub trait Provisioner: Debug + Send + Sync + 'static {
     async fn pause(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome>;
 
     /// Starts a paused or half-started project on its kept data, and returns once its gates are open. The outcome has
-    /// a connection. Data that is gone is an error, never recreated.
+    /// a connection. Data that is gone is an error, [`DataGone`](crate::Detail::DataGone) with its names, before any effect;
+    /// it is made anew only if [`Runtime::accept_data_loss`] has each of them ([`Runtime::accepts_loss_of`]).
     ///
     /// # Errors
     /// See the trait.
     async fn resume(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome>;
 
     /// Restarts the services in `scope`, mends what differs from the plan, and returns once all gates are open. The
-    /// outcome has a connection.
+    /// outcome has a connection. Data that is gone is the error that it is for [`resume`](Self::resume).
     ///
     /// # Errors
     /// See the trait.

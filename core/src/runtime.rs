@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, Result},
+    error::{Detail, Error, Result},
     names::{InstallationId, OrganizationId, ProjectName, SecretName, ServiceName, StackName},
     project::Annotations,
     project_ref::ProjectRef,
@@ -51,9 +51,31 @@ pub struct Runtime {
     pub first_run: Vec<FirstRunFile>,
     /// Bounds on what it may use.
     pub limits: Limits,
+    /// Data that is gone and may be made anew, empty, by the names that the backend gave when it refused
+    /// ([`DataGone`](crate::Detail::DataGone)). Of the operation at hand, not of the project: restart and resume alone
+    /// ever find something here.
+    pub accept_data_loss: Vec<String>,
 }
 
 impl Runtime {
+    /// Refuses to go on without data that is gone, unless every name of it was accepted.
+    ///
+    /// # Errors
+    /// `NotFound` with [`DataGone`](crate::Detail::DataGone), naming what is gone and was not accepted.
+    pub fn accepts_loss_of(&self, gone: impl IntoIterator<Item = String>) -> Result<()> {
+        let names: Vec<String> =
+            gone.into_iter().filter(|name| !self.accept_data_loss.contains(name)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "find the data {}: it is gone, and it is never made anew unasked; bring it back, accept its loss by that name, \
+             or destroy the project",
+            names.join(", ")
+        );
+        Err(Error::detailed(Detail::DataGone { names }, message))
+    }
+
     /// Takes the secrets, variables and first-run files out of any text: what a backend prints goes through this first.
     #[must_use]
     pub fn redactor(&self) -> Redactor {

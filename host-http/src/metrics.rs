@@ -36,9 +36,11 @@ pub(crate) fn text(metrics: &Metrics) -> String {
     page.sample("freehold_queue_age_seconds", &[], age);
     page.family("freehold_leases_lost_total", "counter", "Leases on operations that were lost.");
     page.sample("freehold_leases_lost_total", &[], metrics.leases_lost);
-    page.family("freehold_probe_lag_seconds", "gauge", "How late the watcher's last round was.");
-    let lag = std::time::Duration::from_millis(metrics.probe_lag_ms).as_secs_f64();
-    page.sample("freehold_probe_lag_seconds", &[], lag);
+    page.family("freehold_probe_lag_seconds", "gauge", "How late the watcher's last round was, by target.");
+    for (target, lag) in &metrics.probe_lag_ms {
+        let lag = std::time::Duration::from_millis(*lag).as_secs_f64();
+        page.sample("freehold_probe_lag_seconds", &[("target", target.as_str())], lag);
+    }
     page.0
 }
 
@@ -50,7 +52,7 @@ impl Page {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    /// Label values are our own enumerations' names, which need no escaping.
+    /// Label values are names of our own enumerations and of targets, which need no escaping.
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
@@ -68,7 +70,8 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_family_and_a_value() {
-        let mut metrics = Metrics { leases_lost: 2, probe_lag_ms: 1500, ..Metrics::default() };
+        let mut metrics = Metrics { leases_lost: 2, ..Metrics::default() };
+        metrics.probe_lag_ms.insert("local".parse().unwrap(), 1500);
         metrics.census.projects.insert(Status::ActiveHealthy, 3);
         metrics.census.oldest_waiting = Some(Duration::from_secs(4));
         metrics.ended.insert((OperationKind::Create, OperationState::Succeeded), 5);
@@ -79,7 +82,7 @@ mod tests {
             "freehold_operations_ended_total{kind=\"create\",outcome=\"succeeded\"} 5",
             "freehold_queue_age_seconds 4",
             "freehold_leases_lost_total 2",
-            "freehold_probe_lag_seconds 1.5",
+            "freehold_probe_lag_seconds{target=\"local\"} 1.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -20,6 +20,9 @@ pub use self::{
     },
     operation::{LogEntry, Operation, OperationError, OperationPage, Report, Step},
     project::{Address, Connection, Database, Endpoint, Limits, Ports, Project, ProjectPage, SecretValues},
-    request::{Accepted, AmendProject, CreateProject, FirstRunFile, ReconfigureProject, RestartProject},
+    request::{
+        Accepted, AmendProject, CreateProject, FirstRunFile, ReconfigureProject, RestartProject,
+        ResumeProject,
+    },
     secret::Secret,
 };

@@ -118,6 +118,7 @@ CREATE TABLE freehold.operations (
     target           text COLLATE "C" NOT NULL,
     kind             text COLLATE "C" NOT NULL,
     scope            text[] NOT NULL,
+    accept_data_loss text[] NOT NULL,
     generation       bigint NOT NULL,
     state            text COLLATE "C" NOT NULL DEFAULT 'waiting',
     attempt          integer NOT NULL DEFAULT 0,

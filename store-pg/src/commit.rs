@@ -25,8 +25,8 @@ const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, ke
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 const RECORD: &str = concat!(
     "WITH recorded AS (INSERT INTO freehold.operations \
-    (id, project, target, kind, scope, generation, deadline, not_before, planned_by) \
-    SELECT $1, $2, $3, $4, $5, $6, moment + $7 + $8, moment + $7, $9 FROM clock_timestamp() AS moment \
+    (id, project, target, kind, scope, accept_data_loss, generation, deadline, not_before, planned_by) \
+    SELECT $1, $2, $3, $4, $5, $6, $7, moment + $8 + $9, moment + $8, $10 FROM clock_timestamp() AS moment \
     RETURNING *) ",
     select_operations!("recorded", "")
 );
@@ -163,6 +163,7 @@ async fn record(
         .bind(project.target.as_str())
         .bind(operation.kind.as_str())
         .bind(texts(&operation.scope))
+        .bind(&operation.accept_data_loss)
         .bind(number::<_, i64>("a generation", operation.generation)?)
         .bind(interval(operation.delay)?)
         .bind(interval(operation.timeout)?)

@@ -44,7 +44,8 @@ macro_rules! select_operations {
     };
     ($from:literal, $tail:literal) => {
         concat!(
-            "SELECT o.id, o.number, o.project, o.target, o.kind, o.scope, o.generation, o.state, o.attempt, \
+            "SELECT o.id, o.number, o.project, o.target, o.kind, o.scope, o.accept_data_loss, o.generation, \
+             o.state, o.attempt, \
              o.failures, o.takeovers, \
              o.cancel_requested, o.deadline, o.not_before, o.lease_owner, o.lease_expires_at, o.epoch, \
              CASE WHEN o.state = 'waiting' THEN (SELECT count(*) FROM freehold.operations q \
@@ -140,6 +141,7 @@ pub(crate) struct OperationRow {
     target: String,
     kind: String,
     scope: Vec<String>,
+    accept_data_loss: Vec<String>,
     generation: i64,
     state: String,
     attempt: i32,
@@ -179,6 +181,7 @@ impl TryFrom<OperationRow> for Operation {
             target: parse("target", &row.target)?,
             kind: parse("kind", &row.kind)?,
             scope: parse_all("service", &row.scope)?,
+            accept_data_loss: row.accept_data_loss,
             generation: number("generation", row.generation)?,
             state: parse("state", &row.state)?,
             attempt: number("attempt", row.attempt)?,

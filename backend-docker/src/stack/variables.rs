@@ -122,6 +122,7 @@ impl Stack {
             hash_key: HashKey::new(Vec::new()),
             excluded: self.spec.exclusions(None)?,
             variables: BTreeMap::new(),
+            accept_data_loss: vec![],
             first_run: Vec::new(),
             installation: "made-up".parse()?,
             limits: Limits::default(),

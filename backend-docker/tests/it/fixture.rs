@@ -67,6 +67,7 @@ impl Fixture {
             hash_key: HashKey::new(vec![7; 32]),
             excluded: Vec::new(),
             variables: BTreeMap::new(),
+            accept_data_loss: vec![],
             first_run: Vec::new(),
             installation: "here".parse().unwrap(),
             limits: Limits::default(),

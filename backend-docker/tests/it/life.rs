@@ -164,8 +164,21 @@ async fn a_container_that_was_killed_is_told_of_and_a_restart_mends_it() {
     let data = census.iter().find(|name| name.contains("db-data")).unwrap();
     fixture.docker.remove_volume(data, None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap();
     let error = backend.resume(&ctx, &runtime).await.unwrap_err();
-    assert!(error.to_string().contains(data.as_str()), "{error}");
+    let names = vec![data.clone()];
+    assert_eq!(error.detail(), Some(&freehold_core::Detail::DataGone { names: names.clone() }));
     assert!(!fixture.census(&runtime.project).await.contains(data));
+    let error = backend.restart(&ctx, &runtime, &Scope::All).await.unwrap_err();
+    assert!(error.to_string().contains(data.as_str()), "{error}");
+    let plan = backend.plan(&ctx, &runtime, Wish::Paused).await.unwrap();
+    assert_eq!((plan.changes.len(), plan.changes[0].reason.as_str()), (1, "its data is gone"), "{plan:?}");
+    // Whoever says it by that name gets it up again, empty, with its jobs done anew.
+    let accepted = freehold_core::Runtime { accept_data_loss: names, ..runtime.clone() };
+    backend.resume(&ctx, &accepted).await.unwrap();
+    let health = backend.health(&ctx, &runtime).await.unwrap();
+    assert!(health.is_healthy(), "{}", health.complaints());
+    let client = psql(&through_the_proxy(&fixture, &runtime), &runtime).await.unwrap();
+    assert_eq!(notes(&client).await, [""; 0]);
+    drop(client);
     backend.destroy(&ctx, &runtime.project).await.unwrap();
     assert_eq!(fixture.census(&runtime.project).await, [""; 0]);
 }

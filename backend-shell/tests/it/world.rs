@@ -91,6 +91,7 @@ impl World {
             hash_key: HashKey::new(vec![7; 32]),
             excluded: vec![],
             variables: BTreeMap::new(),
+            accept_data_loss: vec![],
             first_run: vec![],
             installation: "here".parse().unwrap(),
             limits: Limits::default(),

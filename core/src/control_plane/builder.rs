@@ -17,6 +17,7 @@ use super::{
     guard::{GuardedBackend, GuardedSealer, GuardedStore, panic_text},
     query::Counters,
     vault::Vault,
+    watcher::Watched,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -227,5 +228,6 @@ async fn register(
         machine: description.machine.clone(),
     };
     store.register(&record).await?;
-    Ok(Target { name, backend, description, settings })
+    let watched = Watched::new(settings.max_operations);
+    Ok(Target { name, backend, description, settings, watched })
 }

@@ -23,9 +23,9 @@ pub enum Command {
     /// Stop, keep the data.
     Pause(ProjectRef),
     /// Start again.
-    Resume(ProjectRef),
-    /// Restart services: all of them if none is named.
-    Restart(ProjectRef, Vec<String>),
+    Resume(ProjectRef, Resume),
+    /// Restart services, and mend whatever is not as the stack has it.
+    Restart(ProjectRef, Restart),
     /// Bring other settings into force.
     Reconfigure(ProjectRef, Box<Reconfigure>),
     /// Remove everything.
@@ -34,6 +34,33 @@ pub enum Command {
     Amend(ProjectRef, Box<Amendment>),
     /// Ask for the end of an operation.
     Cancel(OperationId),
+}
+
+/// How a paused project is started again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// Data that is gone and may be made anew, empty. See [`Restart::accept_data_loss`].
+    pub accept_data_loss: Vec<String>,
+}
+
+/// What is restarted, and at what price.
+///
+/// Data that is gone is never made anew silently: the operation fails with [`DataGone`](crate::Detail::DataGone), and goes
+/// on only when each name in it is said here.
+///
+/// ```
+/// use freehold_core::control_plane::Restart;
+///
+/// let all = Restart::default();
+/// let proxy = Restart { services: vec!["proxy".to_owned()], ..Restart::default() };
+/// let empty = Restart { accept_data_loss: vec!["abcdefghijklmnopqrst-db-data".to_owned()], ..all };
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restart {
+    /// The services; empty is all.
+    pub services: Vec<String>,
+    /// Data that is gone and may be made anew, empty: the names that the backend gave when it refused.
+    pub accept_data_loss: Vec<String>,
 }
 
 /// Whether destroy is refused.

@@ -50,6 +50,8 @@ impl Inner {
         tracing::info!(takeover = claimed.takeover, "begun");
         let heartbeat = Heartbeat::start(&self, claimed.lease.clone(), claimed.operation.cancel_requested);
         let runtime = self.vault.runtime(&self.installation, &claimed.project, &claimed.sealed).await;
+        let accept_data_loss = claimed.operation.accept_data_loss.clone();
+        let runtime = runtime.map(|runtime| Runtime { accept_data_loss, ..runtime });
         let redactor = runtime.as_ref().map(Runtime::redactor).unwrap_or_default();
         let verdict = self.verdict(&claimed, runtime, &redactor, &heartbeat).await;
         let Some(Pulse { lease, lost }) = heartbeat.stop().await else {

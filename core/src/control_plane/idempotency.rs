@@ -27,7 +27,7 @@ impl Inner {
             Command::Create(create) => return Ok(create.organization.clone()),
             Command::Retry(project)
             | Command::Pause(project)
-            | Command::Resume(project)
+            | Command::Resume(project, _)
             | Command::Restart(project, _)
             | Command::Reconfigure(project, _)
             | Command::Destroy(project)

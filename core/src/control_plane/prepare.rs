@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{
     Inner, Target,
     command::{Amendment, Command, CreateProject, Protection, Reconfigure},
-    validate::{check_first_run, check_limits, check_variables, chosen_stack},
+    validate::{check_accepted_losses, check_first_run, check_limits, check_variables, chosen_stack},
 };
 use crate::{
     error::{Detail, Error, Result},
@@ -47,12 +47,19 @@ impl Inner {
     pub(super) async fn prepare(&self, command: &Command) -> Result<Prepared> {
         match command {
             Command::Create(create) => self.prepare_create(create).await,
-            Command::Retry(project) => self.prepare_operation(project, OperationKind::Retry, vec![]).await,
-            Command::Pause(project) => self.prepare_operation(project, OperationKind::Pause, vec![]).await,
-            Command::Resume(project) => self.prepare_operation(project, OperationKind::Resume, vec![]).await,
-            Command::Restart(project, services) => {
-                let scope = self.known_services(project, services).await?;
-                self.prepare_operation(project, OperationKind::Restart, scope).await
+            Command::Retry(project) => {
+                self.prepare_operation(project, OperationKind::Retry, vec![], &[]).await
+            }
+            Command::Pause(project) => {
+                self.prepare_operation(project, OperationKind::Pause, vec![], &[]).await
+            }
+            Command::Resume(project, resume) => {
+                self.prepare_operation(project, OperationKind::Resume, vec![], &resume.accept_data_loss).await
+            }
+            Command::Restart(project, restart) => {
+                let scope = self.known_services(project, &restart.services).await?;
+                let accepted = &restart.accept_data_loss;
+                self.prepare_operation(project, OperationKind::Restart, scope, accepted).await
             }
             Command::Reconfigure(project, settings) => self.prepare_reconfigure(project, settings).await,
             Command::Destroy(project) => self.prepare_destroy(project).await,
@@ -114,10 +121,13 @@ impl Inner {
         project: &ProjectRef,
         kind: OperationKind,
         scope: Vec<ServiceName>,
+        accept_data_loss: &[String],
     ) -> Result<Prepared> {
+        check_accepted_losses(accept_data_loss)?;
         let project = self.existing_project(project).await?;
         let update = self.begin(&project, kind).await?;
-        let operation = self.new_operation(kind, scope, project.generation);
+        let mut operation = self.new_operation(kind, scope, project.generation);
+        operation.accept_data_loss = accept_data_loss.to_vec();
         Ok(Prepared::change(command(update, operation)))
     }
 
@@ -282,6 +292,7 @@ impl Inner {
             id: self.new_operation_id(),
             kind,
             scope,
+            accept_data_loss: vec![],
             generation,
             timeout: self.settings.timeouts.of(kind),
             delay: Duration::ZERO,

@@ -75,14 +75,14 @@ pub struct Metrics {
     pub ended: BTreeMap<(OperationKind, OperationState), u64>,
     /// Leases that were lost.
     pub leases_lost: u64,
-    /// How long the watcher's last round took longer than its interval, in milliseconds.
-    pub probe_lag_ms: u64,
+    /// How much longer than its interval the watcher's last round took on each target, or the present one already does,
+    /// in milliseconds.
+    pub probe_lag_ms: BTreeMap<TargetName, u64>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) leases_lost: AtomicU64,
-    pub(super) probe_lag_ms: AtomicU64,
     ended: Mutex<BTreeMap<(OperationKind, OperationState), u64>>,
 }
 
@@ -184,7 +184,8 @@ impl ControlPlane {
         Ok(self.0.vault.open(project.reference, &items).await?.secrets)
     }
 
-    /// How a project is, looked at now.
+    /// How a project is, looked at now: what its backend sees of it, what of it is not as its stack has it, and whether a
+    /// service flaps.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` if its engine does not answer or this host does not serve its target.
@@ -192,8 +193,23 @@ impl ControlPlane {
         let project = self.0.existing_project(project).await?;
         let runtime = self.0.runtime_of(&project).await?;
         let ctx = Context::new(LOOK);
-        let backend = &self.0.target_of(&project)?.backend;
-        ctx.bounded("look at the project's health", backend.health(&ctx, &runtime)).await
+        let target = self.0.target_of(&project)?;
+        let look = ctx.bounded("look at the project's health", target.backend.health(&ctx, &runtime));
+        if !matches!(project.status, Status::ActiveHealthy | Status::ActiveUnhealthy) {
+            return look.await;
+        }
+        let plan = target.backend.plan(&ctx, &runtime, Wish::Active);
+        let plan = ctx.bounded("compare the project with its plan", plan);
+        let (health, plan) = tokio::join!(look, plan);
+        let mut health = health?;
+        match plan {
+            Ok(plan) => health.tell_drift(&plan),
+            Err(error) => {
+                tracing::debug!(project = %project.reference, error = %error.chain(), "cannot see its drift");
+            }
+        }
+        target.watched.annotate(&project.reference, &mut health);
+        Ok(health)
     }
 
     /// What would have to be done for a project to be as it is meant to be: running, or stopped if it is paused.
@@ -310,11 +326,15 @@ impl ControlPlane {
     /// `Unavailable` if the store does not answer.
     pub async fn metrics(&self) -> Result<Metrics> {
         let counters = &self.0.counters;
+        let lag = |(name, target): (&TargetName, &super::Target)| {
+            let lag = target.watched.lag(self.0.settings.watch).as_millis();
+            (name.clone(), u64::try_from(lag).unwrap_or(u64::MAX))
+        };
         Ok(Metrics {
             census: self.0.store.census().await?,
             ended: counters.ended.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             leases_lost: counters.leases_lost.load(Ordering::Relaxed),
-            probe_lag_ms: counters.probe_lag_ms.load(Ordering::Relaxed),
+            probe_lag_ms: self.0.targets.iter().map(lag).collect(),
         })
     }
 }

@@ -21,11 +21,14 @@ pub struct Settings {
     pub poll: Duration,
     /// How often each active project's health is looked at; zero never does.
     pub watch: Duration,
-    /// How many looks in a row must agree before a status follows.
+    /// How many looks in a row must find a service not well before its project's status follows.
     pub watch_agreement: u32,
-    /// How many projects are looked at at once.
+    /// How many looks in a row must find it well again: more, so that a status does not flap.
+    pub watch_recovery: u32,
+    /// How many projects of one target are looked at at once, and half as many beside them whose looks take long.
     pub watch_concurrency: usize,
-    /// How often a project that is found down is started again before that is left to people.
+    /// How often a project that is found down is started again before that is left to people. Ten minutes of being well
+    /// begin the count anew.
     pub revivals: u32,
     /// How long an operation may take, retries included.
     pub timeouts: Timeouts,
@@ -56,6 +59,7 @@ impl Default for Settings {
             poll: Duration::from_secs(1),
             watch: Duration::from_secs(10),
             watch_agreement: 2,
+            watch_recovery: 3,
             watch_concurrency: 4,
             revivals: 3,
             timeouts: Timeouts::default(),

@@ -72,3 +72,17 @@ pub(super) fn check_limits(memory_bytes: Option<u64>, cpus: Option<f64>) -> Resu
     }
     Ok(())
 }
+
+pub(super) fn check_accepted_losses(names: &[String]) -> Result<()> {
+    const MOST: usize = 64;
+    if names.len() > MOST {
+        let problem = format_args!("{} names, and {MOST} are allowed", names.len());
+        return Err(Error::invalid("accept_data_loss", problem));
+    }
+    match names.iter().find(|name| !(1..=4096).contains(&name.len()) || name.chars().any(char::is_control)) {
+        Some(name) => {
+            Err(Error::invalid("accept_data_loss", format_args!("{name:?} is the name of nothing")))
+        }
+        None => Ok(()),
+    }
+}

@@ -169,6 +169,7 @@ impl Vault {
             variables: opened.variables,
             first_run: opened.first_run,
             limits: project.limits,
+            accept_data_loss: vec![],
         })
     }
 

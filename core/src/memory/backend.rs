@@ -152,6 +152,31 @@ impl MemoryBackend {
         }
     }
 
+    /// Lets a service that runs answer badly from now on, which no start mends.
+    pub fn ail(&self, project: &ProjectRef, service: &ServiceName) {
+        self.engine().turn(project, service, (Condition::Running, Condition::Ailing), self.clock.now());
+    }
+
+    /// Lets it answer well again.
+    pub fn heal(&self, project: &ProjectRef, service: &ServiceName) {
+        self.engine().turn(project, service, (Condition::Ailing, Condition::Running), self.clock.now());
+    }
+
+    /// Lets every look at a project hang until its caller gives up.
+    pub fn stall(&self, project: &ProjectRef) {
+        self.engine().stalled.insert(*project);
+    }
+
+    /// Lets looks at it be answered again.
+    pub fn unstall(&self, project: &ProjectRef) {
+        self.engine().stalled.remove(project);
+    }
+
+    /// Loses a project's data and all its services behind everybody's back. Only who accepts that gets it up again.
+    pub fn lose(&self, project: &ProjectRef) {
+        self.engine().projects.remove(project);
+    }
+
     /// Lets a stranger hold a port.
     pub fn occupy_port(&self, port: u16) {
         self.engine().strangers.insert(port);

@@ -187,6 +187,7 @@ impl State {
                 target,
                 kind: new.kind,
                 scope: new.scope,
+                accept_data_loss: new.accept_data_loss,
                 generation: new.generation,
                 state: OperationState::Waiting,
                 attempt: 0,

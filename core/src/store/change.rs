@@ -166,6 +166,8 @@ pub struct NewOperation {
     pub kind: OperationKind,
     /// The services that it is about; empty is all.
     pub scope: Vec<ServiceName>,
+    /// Data that is gone and that it may make anew.
+    pub accept_data_loss: Vec<String>,
     /// The generation that it brings into force.
     pub generation: u64,
     /// How long it may take from when it is first begun, and from now on where it need not wait in the queue.

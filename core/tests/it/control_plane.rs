@@ -1,6 +1,7 @@
 //! The control plane over the store and the backend in memory, on paused time.
 
 mod doctor;
+mod drift;
 mod durability;
 mod failures;
 mod life;

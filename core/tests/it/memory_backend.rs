@@ -45,6 +45,7 @@ pub(crate) fn runtime(letter: char, first: u16) -> Runtime {
         subnet: None,
         hash_key: HashKey::new(vec![1; 32]),
         variables: BTreeMap::new(),
+        accept_data_loss: vec![],
         first_run: vec![FirstRunFile::new("10-schema.sql", "select 1").unwrap()],
         limits: Limits::default(),
     }

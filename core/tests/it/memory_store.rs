@@ -33,6 +33,7 @@ fn change(project: ProjectChange, kind: OperationKind) -> Change {
         id: OperationId::from_uuid(Uuid::from_u128(rand::random())),
         kind,
         scope: vec![],
+        accept_data_loss: vec![],
         generation: 1,
         timeout: Duration::from_secs(600),
         delay: Duration::ZERO,

@@ -159,13 +159,10 @@ impl Provisioner for KeyValueServers {
     async fn health(&self, _: &Context, runtime: &Runtime) -> Result<Health> {
         let port = runtime.ports.first;
         let look = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        let state = if look.is_ok() { ServiceState::Healthy } else { ServiceState::Unhealthy };
         let service = ServiceHealth {
-            service: SERVICE.parse()?,
-            state: if look.is_ok() { ServiceState::Healthy } else { ServiceState::Unhealthy },
-            probe: format!("tcp 127.0.0.1:{port}"),
-            since: None,
             last_error: look.err().map(|error| error.to_string()),
-            latency_ms: None,
+            ..ServiceHealth::new(SERVICE.parse()?, state, format!("tcp 127.0.0.1:{port}"))
         };
         Ok(Health { services: vec![service] })
     }

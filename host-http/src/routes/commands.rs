@@ -3,7 +3,7 @@
 use freehold_core::{
     ProjectRef, Result,
     accounts::{Action, Resource},
-    control_plane::Command,
+    control_plane::{Command, Restart, Resume},
 };
 use warp::{
     http::{HeaderValue, Method, StatusCode},
@@ -109,6 +109,7 @@ async fn pause(call: Call) -> Result<Response> {
 #[utoipa::path(
     post, path = "/api/freehold/v1/projects/{ref}/resume", tag = "commands", operation_id = "resume_project",
     params(("ref" = String, Path, description = "The project")),
+    request_body(content = Option<wire::ResumeProject>, description = "May be left out"),
     responses(
         (status = 202, body = wire::Accepted),
         (status = 404, body = ErrorBody),
@@ -116,7 +117,8 @@ async fn pause(call: Call) -> Result<Response> {
     ),
 )]
 async fn resume(call: Call) -> Result<Response> {
-    Ok(accept(&call, Command::Resume(call.project()?)).await?.1)
+    let wire::ResumeProject { accept_data_loss } = call.json_or_default()?;
+    Ok(accept(&call, Command::Resume(call.project()?, Resume { accept_data_loss })).await?.1)
 }
 
 /// Restart all or some services of a project.
@@ -132,8 +134,9 @@ async fn resume(call: Call) -> Result<Response> {
     ),
 )]
 async fn restart(call: Call) -> Result<Response> {
-    let request = call.json_or_default::<wire::RestartProject>()?;
-    Ok(accept(&call, Command::Restart(call.project()?, request.services)).await?.1)
+    let wire::RestartProject { services, accept_data_loss } = call.json_or_default()?;
+    let restart = Restart { services, accept_data_loss };
+    Ok(accept(&call, Command::Restart(call.project()?, restart)).await?.1)
 }
 
 /// Bring other settings of a project into force.

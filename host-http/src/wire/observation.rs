@@ -38,6 +38,12 @@ pub struct ServiceHealth {
     pub last_error: Option<String>,
     /// How long the probe took, in milliseconds.
     pub latency_ms: Option<u64>,
+    /// Whether it went from well to not well and back so often of late that no single look says how it is.
+    #[serde(default)]
+    pub flapping: bool,
+    /// What of it is not as its stack and settings have it, with files and keys and never their values.
+    #[serde(default)]
+    pub drift: Vec<String>,
 }
 
 /// What would be done to bring a project to where it is meant to be; no changes if it is there.
@@ -189,6 +195,8 @@ impl From<freehold_core::Health> for ProjectHealth {
                     since: service.since,
                     last_error: service.last_error,
                     latency_ms: service.latency_ms,
+                    flapping: service.flapping,
+                    drift: service.drift,
                 })
                 .collect(),
         }

@@ -31,6 +31,9 @@ pub struct Operation {
     /// The services that it is about; empty is all.
     #[schema(value_type = Vec<String>)]
     pub services: Vec<ServiceName>,
+    /// Data that is gone and that it may make anew.
+    #[serde(default)]
+    pub accept_data_loss: Vec<String>,
     /// The generation of settings that it brings into force.
     pub generation: u64,
     /// How far it is.
@@ -151,6 +154,7 @@ impl From<freehold_core::Operation> for Operation {
             target: operation.target,
             kind: operation.kind,
             services: operation.scope,
+            accept_data_loss: operation.accept_data_loss,
             generation: operation.generation,
             state: operation.state,
             attempt: operation.attempt,

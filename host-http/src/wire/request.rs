@@ -78,12 +78,22 @@ pub struct AmendProject {
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
+/// How a project is started again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResumeProject {
+    /// Data that is gone and may be made anew, empty: the names in the error of the operation that refused.
+    pub accept_data_loss: Vec<String>,
+}
+
 /// Which services are restarted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestartProject {
     /// The services; empty is all.
     pub services: Vec<String>,
+    /// Data that is gone and may be made anew, empty: the names in the error of the operation that refused.
+    pub accept_data_loss: Vec<String>,
 }
 
 /// New settings, brought into force by a new generation. What is absent stays as it is.

@@ -31,6 +31,7 @@ pub(super) fn operation(kind: OperationKind) -> NewOperation {
         id: OperationId::from_uuid(Uuid::now_v7()),
         kind,
         scope: Vec::new(),
+        accept_data_loss: Vec::new(),
         generation: 1,
         timeout: Duration::from_secs(600),
         delay: Duration::ZERO,

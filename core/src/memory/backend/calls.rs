@@ -82,13 +82,13 @@ impl Provisioner for MemoryBackend {
     }
 
     async fn plan(&self, ctx: &Context, runtime: &Runtime, wish: Wish) -> Result<Plan> {
-        self.reach(ctx)?;
+        self.look(ctx, runtime).await?;
         let stack = self.stack_of(runtime)?;
         Ok(self.engine().plan(runtime, &stack, wish))
     }
 
     async fn health(&self, ctx: &Context, runtime: &Runtime) -> Result<Health> {
-        self.reach(ctx)?;
+        self.look(ctx, runtime).await?;
         let stack = self.stack_of(runtime)?;
         Ok(self.engine().health(runtime, &stack))
     }
@@ -136,6 +136,14 @@ impl MemoryBackend {
         } else {
             Err(Error::new(Kind::Unavailable, "reach the engine in memory: it was disconnected"))
         }
+    }
+
+    async fn look(&self, ctx: &Context, runtime: &Runtime) -> Result<()> {
+        self.reach(ctx)?;
+        if self.engine().stalled.contains(&runtime.project) {
+            return ctx.bounded("look at the project", std::future::pending()).await;
+        }
+        Ok(())
     }
 
     /// The stack that a project runs: the one that it was first provisioned from, or the one that is offered now.
@@ -234,7 +242,10 @@ impl MemoryBackend {
         from: Begin,
         report: &mut ReportBuilder,
     ) -> Result<()> {
-        if from == Begin::Anything && !self.engine().projects.contains_key(&runtime.project) {
+        if !self.engine().projects.contains_key(&runtime.project) {
+            if from == Begin::KeptData {
+                runtime.accepts_loss_of([runtime.project.to_string()])?;
+            }
             self.step(ctx, "create data", "", report).await?;
             // Another project may have come to these ports while the step was taken.
             let mut engine = self.engine();

@@ -27,6 +27,8 @@ pub(super) struct Engine {
     pub(super) projects: BTreeMap<ProjectRef, Real>,
     /// Ports that somebody else holds.
     pub(super) strangers: BTreeSet<u16>,
+    /// Projects that no look at is answered.
+    pub(super) stalled: BTreeSet<ProjectRef>,
 }
 
 /// What one project has.
@@ -58,6 +60,8 @@ pub(super) struct Service {
 pub(super) enum Condition {
     Created,
     Running,
+    /// It runs, and answers badly.
+    Ailing,
     Done,
     Down,
 }
@@ -87,6 +91,21 @@ impl Engine {
             .ok_or_else(|| Error::internal(format!("find the data of project {project}: it is gone")))
     }
 
+    /// Turns a service from one condition to another, if it is in the first.
+    pub(super) fn turn(
+        &mut self,
+        project: &ProjectRef,
+        service: &ServiceName,
+        (from, to): (Condition, Condition),
+        now: OffsetDateTime,
+    ) {
+        let real = self.projects.get_mut(project);
+        let service = real.and_then(|real| real.services.get_mut(service));
+        if let Some(service) = service.filter(|service| service.condition == from) {
+            (service.condition, service.since) = (to, now);
+        }
+    }
+
     pub(super) fn health(&self, runtime: &Runtime, stack: &MemoryStack) -> Health {
         let real = self.projects.get(&runtime.project);
         let services = wanted(stack, runtime).map(|name| {
@@ -95,16 +114,15 @@ impl Engine {
                 Some(Condition::Running) => (ServiceState::Healthy, None),
                 Some(Condition::Done) => (ServiceState::Done, None),
                 Some(Condition::Created) => (ServiceState::Starting, None),
+                Some(Condition::Ailing) => (ServiceState::Unhealthy, Some("it answers badly")),
                 Some(Condition::Down) => (ServiceState::Unhealthy, Some("it was killed")),
                 None => (ServiceState::Unhealthy, Some("it is not there")),
             };
             ServiceHealth {
-                service: name.clone(),
-                state,
-                probe: "memory".to_owned(),
                 since: service.map(|service| service.since),
                 last_error: last_error.map(str::to_owned),
                 latency_ms: Some(0),
+                ..ServiceHealth::new(name.clone(), state, "memory")
             }
         });
         Health { services: services.collect() }
@@ -115,7 +133,7 @@ impl Engine {
         let there = |name: &ServiceName| real.and_then(|real| real.services.get(name));
         let mut changes = Vec::new();
         if real.is_none() && wish == Wish::Active {
-            changes.push(change(Action::Create, "data", runtime.project.as_str(), "", "it is not there"));
+            changes.push(change(Action::Create, "data", runtime.project.as_str(), "", "its data is gone"));
         }
         for name in stack.spec.services.iter().map(|service| &service.name) {
             let is_wanted = wish == Wish::Active && !runtime.excluded.contains(name);
@@ -207,7 +225,7 @@ impl Real {
 impl Service {
     /// Whether it is as a started service should be.
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.condition, Condition::Running | Condition::Done)
+        matches!(self.condition, Condition::Running | Condition::Ailing | Condition::Done)
     }
 }
 

@@ -48,6 +48,7 @@ async fn land(host: &Fixture, project: ProjectRef, installation: &str, first: u1
         hash_key: HashKey::new(vec![1; 32]),
         excluded: stack.exclusions(None).unwrap(),
         variables: BTreeMap::new(),
+        accept_data_loss: vec![],
         first_run: vec![],
         limits: Limits::default(),
     };

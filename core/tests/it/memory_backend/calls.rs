@@ -67,8 +67,16 @@ async fn pause_keeps_data_and_ports_and_destroy_removes_all() {
 async fn data_that_is_gone_is_an_error_and_never_made_anew() {
     let (backend, runtime) = (new_backend(), runtime('a', 20_000));
     let error = backend.resume(&ctx(), &runtime).await.unwrap_err();
-    assert_eq!((error.kind(), error.operation()), (Kind::Internal, Some("resume")));
+    let names = vec![runtime.project.to_string()];
+    assert_eq!(error.detail(), Some(&Detail::DataGone { names: names.clone() }));
+    assert_eq!((error.kind(), error.operation()), (Kind::NotFound, Some("resume")));
     assert!(backend.inventory(&ctx()).await.unwrap().is_empty());
+
+    let other = Runtime { accept_data_loss: vec!["other".into()], ..runtime.clone() };
+    assert!(backend.restart(&ctx(), &other, &Scope::All).await.is_err());
+    let accepted = Runtime { accept_data_loss: names, ..runtime };
+    backend.restart(&ctx(), &accepted, &Scope::All).await.unwrap();
+    assert!(backend.health(&ctx(), &accepted).await.unwrap().is_healthy());
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,11 +142,18 @@ pub(crate) enum Remote {
     /// Stop a project and keep its data
     Pause(Target),
     /// Start a project again
-    Resume(Target),
+    Resume {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        loss: AcceptedLoss,
+    },
     /// Restart all or some services of a project
     Restart {
         #[command(flatten)]
         target: Target,
+        #[command(flatten)]
+        loss: AcceptedLoss,
         /// The services; all unless said
         services: Vec<String>,
     },
@@ -262,6 +269,14 @@ pub(crate) struct Target {
     /// Return as soon as the command is accepted
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+/// Data that is known to be gone.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptedLoss {
+    /// Go on without that data, which is gone: it is made anew, empty. The name as the refusal gave it; once for each
+    #[arg(long = "accept-data-loss", value_name = "VOLUME")]
+    pub(crate) accepted: Vec<String>,
 }
 
 #[derive(Debug, Args)]

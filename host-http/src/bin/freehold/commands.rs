@@ -8,7 +8,8 @@ mod read;
 use std::io::{self, IsTerminal, Write};
 
 use freehold_core::{OperationId, OperationState};
-use freehold_host::wire::{Accepted, Operation, OperationPage, Project, RestartProject};
+use freehold_host::wire::{Accepted, Operation, OperationPage, Project, RestartProject, ResumeProject};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -31,19 +32,18 @@ pub(crate) struct Session {
 /// What the host answers; what the operation came to.
 pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
     let session = Session { client: Client::connect(&connection)?, json: connection.json };
-    let client = &session.client;
     match command {
         Remote::Create(arguments) => create::run(&session, &arguments).await,
         Remote::List(arguments) => read::list(&session, &arguments).await,
         Remote::Show { project, secrets } => read::show(&session, &project, secrets).await,
-        Remote::Pause(target) => session.command(&target, "pause").await,
-        Remote::Resume(target) => session.command(&target, "resume").await,
-        Remote::Retry(target) => session.command(&target, "retry").await,
-        Remote::Restart { target, services } => {
-            let project = client.find(&target.project).await?;
-            let path = format!("projects/{}/restart", project.reference);
-            let accepted = client.post(&path, &RestartProject { services }).await?;
-            session.follow(accepted, target.no_wait).await
+        Remote::Pause(target) => session.command(&target, "pause", &json!({})).await,
+        Remote::Resume { target, loss } => {
+            session.command(&target, "resume", &ResumeProject { accept_data_loss: loss.accepted }).await
+        }
+        Remote::Retry(target) => session.command(&target, "retry", &json!({})).await,
+        Remote::Restart { target, loss, services } => {
+            let request = RestartProject { services, accept_data_loss: loss.accepted };
+            session.command(&target, "restart", &request).await
         }
         Remote::Destroy { target, yes } => destroy(&session, &target, yes).await,
         Remote::Rename { project, name } => amend::rename(&session, &project, &name).await,
@@ -66,10 +66,10 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
 }
 
 impl Session {
-    async fn command(&self, target: &Target, verb: &str) -> Result<()> {
+    async fn command(&self, target: &Target, verb: &str, request: &impl Serialize) -> Result<()> {
         let project = self.client.find(&target.project).await?;
-        let accepted =
-            self.client.post(&format!("projects/{}/{verb}", project.reference), &json!({})).await?;
+        let path = format!("projects/{}/{verb}", project.reference);
+        let accepted = self.client.post(&path, request).await?;
         self.follow(accepted, target.no_wait).await
     }
 

@@ -136,12 +136,16 @@ pub(crate) fn health(health: &ProjectHealth) {
     for service in &health.services {
         let latency = service.latency_ms.map_or(String::new(), |latency| format!(", {latency} ms"));
         let problem = service.last_error.as_deref().map_or(String::new(), |error| format!(": {error}"));
+        let flapping = if service.flapping { ", flapping" } else { "" };
         println!(
-            "{:<20} {:<10} {}{latency}{problem}",
+            "{:<20} {:<10} {}{latency}{flapping}{problem}",
             service.service,
             service.state.as_str(),
             service.probe
         );
+        for drift in &service.drift {
+            println!("{:<20} {:<10} {drift}", "", "drift");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use freehold_core::OperationState;
+use freehold_core::{Detail, OperationState};
 use freehold_host::wire::{ErrorBody, Operation, Step};
 use time::OffsetDateTime;
 
@@ -82,6 +82,16 @@ fn explanation(operation: &Operation) -> String {
 fn next_step(operation: &Operation) -> String {
     use freehold_core::OperationKind::{Create, Destroy, Pause, Reconfigure, Restart, Resume, Retry};
     let project = operation.project;
+    if let Some(Detail::DataGone { names }) = operation.error.as_ref().and_then(|error| error.detail.as_ref())
+    {
+        let accepted: Vec<_> = names.iter().map(|name| format!("--accept-data-loss {name}")).collect();
+        let command = if operation.kind == Resume { "resume" } else { "restart" };
+        let accepted = accepted.join(" ");
+        return format!(
+            "bring it back and `freehold {command} {project}`, or go on without it, its data lost for good: \
+             `freehold {command} {project} {accepted}`"
+        );
+    }
     match operation.kind {
         Create | Retry => {
             format!("mend the cause, then `freehold retry {project}`, or `freehold destroy {project}`")
