@@ -15,6 +15,8 @@ mod fanout;
 mod figures;
 #[path = "growth/load.rs"]
 mod load;
+#[path = "growth/processor.rs"]
+mod processor;
 #[path = "growth/watching.rs"]
 mod watching;
 #[path = "growth/world.rs"]

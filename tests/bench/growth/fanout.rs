@@ -18,13 +18,13 @@ pub(crate) struct Fanout {
 
 impl fmt::Display for Fanout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99] = [500, 990].map(|quantile| self.deliveries.quantile(quantile).as_secs_f64() * 1e3);
         write!(
             f,
-            "{:.0} events/s to all; from writing to having {}",
-            self.deliveries.rate(),
-            self.deliveries
+            "{:.0} events/s to all, had {p50:.1} ms (p50), {p99:.1} ms (p99) ",
+            self.deliveries.rate()
         )?;
-        write!(f, "; at {:.0} operations/s", self.operations.rate())
+        write!(f, "after they were written, at {:.0} operations/s", self.operations.rate())
     }
 }
 
@@ -52,11 +52,11 @@ pub(crate) async fn run(world: &World, subscribers: usize, callers: usize, opera
             took
         });
     }
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), world.processor());
     let operations = load::run(world, callers, operations).await;
     stop.send_replace(Some(newest(world).await));
     let took: Vec<Duration> = following.join_all().await.into_iter().flatten().collect();
-    Fanout { deliveries: Figures::new(took, begun.elapsed()), operations }
+    Fanout { deliveries: Figures::new(took, begun.elapsed(), world.processor().since(before)), operations }
 }
 
 /// The newest event's number.

@@ -23,7 +23,7 @@ pub(crate) async fn run(world: &World, callers: usize, operations: usize) -> Fig
     let round = ROUND.fetch_add(1, Ordering::Relaxed);
     let left = Arc::new(AtomicUsize::new(operations));
     let mut load = tokio::task::JoinSet::new();
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), world.processor());
     for number in 0..callers.min(world.projects.len()) {
         let caller = Caller {
             host: world.hosts[number % world.hosts.len()].clone(),
@@ -36,7 +36,7 @@ pub(crate) async fn run(world: &World, callers: usize, operations: usize) -> Fig
         load.spawn(caller.run());
     }
     let durations = load.join_all().await.into_iter().flatten().collect();
-    Figures::new(durations, begun.elapsed())
+    Figures::new(durations, begun.elapsed(), world.processor().since(before))
 }
 
 struct Caller {

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use freehold_core::{PageRequest, ProjectFilter};
 use time::OffsetDateTime;
 
-use crate::world::World;
+use crate::{processor::Processor, world::World};
 
 /// How long it is watched.
 const LONG: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ pub(crate) struct Watching {
     /// How long ago the project was looked at that was looked at longest ago.
     oldest: Option<Duration>,
     lag: Duration,
-    processor: f64,
+    processor: Processor,
 }
 
 impl fmt::Display for Watching {
@@ -32,21 +32,19 @@ impl fmt::Display for Watching {
             }
             None => write!(f, "in {} s not all of {} projects were seen", LONG.as_secs(), self.projects)?,
         }
+        let share = |used: Duration| used.as_secs_f64() / LONG.as_secs_f64() * 100.0;
+        let (host, server) = (share(self.processor.host), share(self.processor.server));
         let lag = self.lag.as_secs_f64();
-        write!(
-            f,
-            ", the round {lag:.1} s late, on {:.1} % of one processor (the host alone)",
-            self.processor * 100.0
-        )
+        write!(f, ", the round {lag:.1} s late; of one processor, host {host:.1} %, server {server:.1} %")
     }
 }
 
 /// Lets one host watch everything at its default pace.
 pub(crate) async fn run(world: &World) -> Watching {
     let host = world.watching_host().await;
-    let before = processor_time();
+    let before = world.processor();
     tokio::time::sleep(LONG).await;
-    let processor = (processor_time() - before).as_secs_f64() / LONG.as_secs_f64();
+    let processor = world.processor().since(before);
     let lag = Duration::from_millis(host.metrics().await.unwrap().probe_lag_ms);
     let oldest = oldest_look(world).await;
     host.shutdown(Duration::from_secs(10)).await;
@@ -64,14 +62,4 @@ async fn oldest_look(world: &World) -> Option<Duration> {
         let Some(next) = found.next else { return Some(oldest) };
         page.after = Some(next);
     }
-}
-
-/// How long this process has run on any processor.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the program's name, which may hold anything.
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // The unit of /proc is a hundredth of a second on every Linux that there is (proc(5)).
-    Duration::from_millis(ticks * 10)
 }

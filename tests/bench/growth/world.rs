@@ -19,6 +19,8 @@ use freehold_tests::passable_folder;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::processor::Processor;
+
 /// Where projects are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StoreKind {
@@ -127,6 +129,13 @@ impl World {
             });
         }
         self.projects.extend(adding.join_all().await.into_iter().flatten());
+    }
+
+    /// The processor time that was used until now.
+    pub(crate) fn processor(&self) -> Processor {
+        let postmaster =
+            self.server.as_ref().map(|(_, folder)| folder.path().join("store/server/data/postmaster.pid"));
+        Processor::used(postmaster.as_ref())
     }
 
     pub(crate) async fn stop(self) {
