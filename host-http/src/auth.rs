@@ -10,7 +10,7 @@ use freehold_core::{
     accounts::{AccountStore, Caller, Identity},
 };
 
-use crate::{gotrue::GoTrue, superuser::Standing};
+use crate::{gotrue::GoTrue, studio::Defaults, superuser::Standing};
 
 pub use self::{
     sessions::{SessionConfig, Sessions},
@@ -37,6 +37,7 @@ pub struct Accounts {
     sessions: Option<Sessions>,
     gotrue: Option<GoTrue>,
     standing: Standing,
+    wizard: Defaults,
 }
 
 /// Somebody whose credential was checked.
@@ -104,7 +105,14 @@ impl Accounts {
     /// People are those of this store, by their access tokens; whoever bears the token of the digest may do everything.
     #[must_use]
     pub fn new(superuser: TokenDigest, store: Arc<dyn AccountStore>) -> Self {
-        Self { superuser, store, sessions: None, gotrue: None, standing: Standing::default() }
+        Self {
+            superuser,
+            store,
+            sessions: None,
+            gotrue: None,
+            standing: Standing::default(),
+            wizard: Defaults::default(),
+        }
     }
 
     /// Admits the sessions of people who signed in, too.
@@ -123,6 +131,16 @@ impl Accounts {
     #[must_use]
     pub fn standing(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// Chooses target and stack for wizards that know of neither, as an unforked Studio's does not.
+    #[must_use]
+    pub fn wizard(self, wizard: Defaults) -> Self {
+        Self { wizard, ..self }
+    }
+
+    pub(crate) fn wizard_defaults(&self) -> &Defaults {
+        &self.wizard
     }
 
     pub(crate) fn store(&self) -> &dyn AccountStore {

@@ -21,6 +21,7 @@ use crate::{
     auth::{Accounts, Known, Stranger},
     error,
     server::Peer,
+    studio::Defaults,
     throttle::Allowance,
 };
 
@@ -211,6 +212,12 @@ impl Call {
     pub(crate) fn accounts(&self) -> Result<&dyn AccountStore> {
         let accounts = self.api.auth().accounts().map(Accounts::store);
         accounts.ok_or_else(|| Error::new(Kind::Unsupported, "look people up: this host has no accounts"))
+    }
+
+    /// What a wizard that knows of neither target nor stack gets.
+    pub(crate) fn wizard_defaults(&self) -> &Defaults {
+        static NONE: Defaults = Defaults { target: None, stack: None };
+        self.api.auth().accounts().map_or(&NONE, Accounts::wizard_defaults)
     }
 
     /// The project that the rule looked at.

@@ -61,5 +61,6 @@ pub use crate::{
     api::{Api, Bounds},
     auth::{Accounts, Auth, SessionConfig, Sessions, Token, TokenDigest},
     gotrue::{GoTrue, GoTrueConfig},
+    studio::Defaults,
     superuser::{Standing, Superuser, ensure_organization},
 };

@@ -3,7 +3,7 @@
 
 mod absent;
 mod access_tokens;
-mod create;
+pub(crate) mod create;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod organizations;
@@ -21,6 +21,7 @@ mod wizard;
 
 use warp::{http::StatusCode, reply::Response};
 
+pub use self::wizard::Defaults;
 use crate::route::Route;
 
 /// All routes of this surface.

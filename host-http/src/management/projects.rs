@@ -17,7 +17,7 @@ use crate::{
     route::Route,
     rule::{At, Rule},
     studio::{
-        lifecycle, organizations,
+        create, lifecycle, organizations,
         view::{self, View},
     },
 };
@@ -27,6 +27,9 @@ const SEEN: Rule = Rule::May(Action::Read, Resource::Project, At::Project);
 pub(crate) const ROUTES: &[[Route; 2]] = &[
     v1!(GET "/organizations", Rule::Known, |call| Box::pin(list_organizations(call))),
     v1!(GET "/projects", Rule::Known, |call| Box::pin(list(call))),
+    v1!(POST "/projects",
+        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn("organization_slug")),
+        |call| Box::pin(create(call))),
     v1!(GET "/projects/{ref}", SEEN, |call| Box::pin(show(call))),
     v1!(DELETE "/projects/{ref}", Rule::May(Action::Delete, Resource::Project, At::Project), |call| {
         Box::pin(delete(call))
@@ -71,6 +74,10 @@ async fn list_organizations(call: Call) -> Result<Response> {
 async fn list(call: Call) -> Result<Response> {
     let views = view::all(&call, &organizations::of_caller(&call).await?).await?;
     Ok(json(StatusCode::OK, &views.iter().map(shown).collect::<Vec<_>>()))
+}
+
+async fn create(call: Call) -> Result<Response> {
+    Ok(json(StatusCode::CREATED, &shown(&create::made(&call).await?)))
 }
 
 async fn show(call: Call) -> Result<Response> {

@@ -1,6 +1,6 @@
 //! What a wizard's choices come to here.
 
-use freehold_core::{StackSpec, TargetName, control_plane::TargetInfo};
+use freehold_core::{StackName, StackSpec, TargetName, control_plane::TargetInfo};
 
 /// What projects of a local target say they run on: that is so whatever was chosen.
 pub(crate) const PROVIDER: &str = "LOCAL";
@@ -18,27 +18,40 @@ pub(crate) struct Sent {
     pub(crate) excluded: Option<Vec<String>>,
 }
 
+/// What a wizard that knows of neither target nor stack gets: an unforked Studio's does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// The target.
+    pub target: Option<TargetName>,
+    /// The stack.
+    pub stack: Option<StackName>,
+}
+
 /// What it comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    /// The target, where one was named: otherwise the control plane's choice, which refuses to guess.
+    /// The target, where one was named or is the default: otherwise the control plane's choice, which refuses to guess.
     pub(crate) target: Option<TargetName>,
+    /// The stack, likewise. A target that was named and lacks the default stack has its own.
+    pub(crate) stack: Option<StackName>,
     /// Services that do not run, by the stack's names; `None` is the stack's defaults.
     pub(crate) excluded: Option<Vec<String>>,
 }
 
 /// Maps what was sent. Of exclusions, what is unknown is dropped, the rest is trimmed, in lower case, and named once.
-pub(crate) fn choose(sent: &Sent, targets: &[TargetInfo]) -> Chosen {
-    let named = |target: &&TargetInfo| sent.region.as_deref() == Some(target.name.as_str());
-    let target = targets.iter().find(named);
-    let stack = match target {
-        Some(target) => target.description.stacks.first(),
-        None => targets.iter().find_map(|target| target.description.stacks.first()),
+pub(crate) fn choose(sent: &Sent, targets: &[TargetInfo], defaults: &Defaults) -> Chosen {
+    let named = targets.iter().find(|target| sent.region.as_deref() == Some(target.name.as_str()));
+    let target = named.map(|target| target.name.clone()).or_else(|| defaults.target.clone());
+    let offers = |target: &TargetInfo, stack: &StackName| {
+        target.description.stacks.iter().any(|one| one.name == *stack)
     };
+    let stack = defaults.stack.clone().filter(|stack| named.is_none_or(|target| offers(target, stack)));
+    let chosen = Chosen { target, stack, excluded: None };
+    let spec = chosen.spec(targets);
     let excluded = sent.excluded.as_ref().map(|words| {
         let mut names: Vec<String> = Vec::new();
         for word in words {
-            if let Some(name) = stack.and_then(|stack| service(stack, word))
+            if let Some(name) = spec.and_then(|spec| service(spec, word))
                 && !names.contains(&name)
             {
                 names.push(name);
@@ -46,7 +59,18 @@ pub(crate) fn choose(sent: &Sent, targets: &[TargetInfo]) -> Chosen {
         }
         names
     });
-    Chosen { target: target.map(|target| target.name.clone()), excluded }
+    Chosen { excluded, ..chosen }
+}
+
+impl Chosen {
+    /// The stack as it is declared, where the choice leaves exactly one: where it does not, the control plane refuses it.
+    pub(crate) fn spec<'a>(&self, targets: &'a [TargetInfo]) -> Option<&'a StackSpec> {
+        let offered = |target: &&TargetInfo| self.target.as_ref().is_none_or(|name| *name == target.name);
+        let wanted = |stack: &&StackSpec| self.stack.as_ref().is_none_or(|name| *name == stack.name);
+        let mut stacks =
+            targets.iter().filter(offered).flat_map(|target| &target.description.stacks).filter(wanted);
+        stacks.next().filter(|_| stacks.next().is_none())
+    }
 }
 
 /// A service by its own name or its name on other systems' wires.
@@ -80,17 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_chosen_by_its_name_and_never_by_a_region_of_somebody_elses_cloud() {
+    fn a_target_is_chosen_by_its_name_else_by_default_and_never_by_a_region_of_somebody_elses_cloud() {
         let targets = [target("attic"), target("cellar")];
-        for (region, expected) in [
-            (Some("cellar"), Some("cellar")),
-            (Some("East US (Ohio)"), None),
-            (Some("us-east-1"), None),
-            (None, None),
+        let attic = Defaults { target: Some("attic".parse().unwrap()), stack: Some("mock".parse().unwrap()) };
+        for (region, defaults, expected) in [
+            (Some("cellar"), &Defaults::default(), Some("cellar")),
+            (Some("East US (Ohio)"), &Defaults::default(), None),
+            (None, &Defaults::default(), None),
+            (Some("cellar"), &attic, Some("cellar")),
+            (Some("us-east-1"), &attic, Some("attic")),
+            (None, &attic, Some("attic")),
         ] {
             let sent = Sent { region: region.map(str::to_owned), excluded: None };
-            let chosen = choose(&sent, &targets).target;
-            assert_eq!(chosen.as_ref().map(TargetName::as_str), expected, "{region:?}");
+            let chosen = choose(&sent, &targets, defaults);
+            assert_eq!(chosen.target.as_ref().map(TargetName::as_str), expected, "{region:?}");
+            assert_eq!(chosen.spec(&targets).is_some(), expected.is_some(), "{region:?}");
         }
     }
 
@@ -105,7 +133,11 @@ mod tests {
         ] {
             let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
             let sent = Sent { region: None, excluded: words.map(owned) };
-            assert_eq!(choose(&sent, &targets).excluded, expected.map(owned), "{sent:?}");
+            assert_eq!(
+                choose(&sent, &targets, &Defaults::default()).excluded,
+                expected.map(owned),
+                "{sent:?}"
+            );
         }
     }
 }

@@ -239,6 +239,28 @@ async fn a_wizard_is_told_what_is_wrong_and_creates_what_it_may() {
 }
 
 #[tokio::test]
+async fn the_management_api_takes_a_project_through_its_life() {
+    let studio = Studio::new().await;
+    let body =
+        json!({ "name": "demo", "organization_slug": "acme", "db_pass": "secret", "region": "us-east-1" });
+    let created = studio.ask("POST /v1/projects", &body).await;
+    assert_eq!(created.status(), 201, "{}", created.text());
+    let path = format!("/v1/projects/{}", created.json()["ref"].as_str().unwrap());
+    studio.poll(&path, "ACTIVE_HEALTHY").await;
+    let shown = studio.get(&path).await.json();
+    assert!(shown["organization_slug"] == "acme" && !shown["database"]["version"].is_null(), "{shown}");
+    let keys = studio.get(&format!("{path}/api-keys?reveal=true")).await.json();
+    assert_eq!(keys[0]["name"], "anon");
+    for (verb, status) in [("pause", "INACTIVE"), ("restore", "ACTIVE_HEALTHY")] {
+        assert_eq!(studio.ask(&format!("POST {path}/{verb}"), &Value::Null).await.status(), 200, "{verb}");
+        studio.poll(&path, status).await;
+    }
+    assert_eq!(studio.ask(&format!("DELETE {path}"), &Value::Null).await.status(), 200);
+    assert_eq!(studio.get(&path).await.status(), 404);
+    assert_eq!(studio.get("/v1/projects").await.json(), json!([]));
+}
+
+#[tokio::test]
 async fn nothing_of_a_project_is_there_for_members_of_other_organizations() {
     let studio = Studio::new().await;
     let reference = studio.people.project("demo").await;

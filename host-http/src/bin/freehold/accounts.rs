@@ -2,10 +2,10 @@
 
 use std::{env, sync::Arc, time::Duration};
 
-use freehold_core::{OrganizationId, SecretString, accounts::AccountStore};
+use freehold_core::{OrganizationId, SecretString, StackName, TargetName, accounts::AccountStore};
 use freehold_host::{
-    Accounts, GoTrue, GoTrueConfig, SessionConfig, Sessions, Superuser, TokenDigest, ensure_organization,
-    wire::Secret,
+    Accounts, Defaults, GoTrue, GoTrueConfig, SessionConfig, Sessions, Superuser, TokenDigest,
+    ensure_organization, wire::Secret,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,10 @@ pub(crate) struct AccountsConfig {
     organization: Option<OrganizationId>,
     /// What people call it.
     organization_name: Option<String>,
+    /// The target that Studio's wizard makes projects on, where there are several.
+    default_target: Option<TargetName>,
+    /// The stack that it makes them of.
+    default_stack: Option<StackName>,
     /// Origins whose pages may use the API: `FREEHOLD_ORIGINS`, separated by commas.
     origins: Vec<String>,
 }
@@ -62,6 +66,10 @@ pub(crate) struct Shown<'a> {
     admin_password: Option<&'a str>,
     organization: String,
     organization_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_stack: Option<&'a str>,
     origins: &'a [String],
 }
 
@@ -88,6 +96,8 @@ impl AccountsConfig {
                 .or(self.admin_password),
             organization: self.organization,
             organization_name: self.organization_name,
+            default_target: self.default_target,
+            default_stack: self.default_stack,
             origins: origins.unwrap_or(self.origins),
         }
     }
@@ -110,6 +120,8 @@ impl AccountsConfig {
             admin_password: masked(&self.admin_password),
             organization: self.organization.as_ref().map_or("default".to_owned(), ToString::to_string),
             organization_name: self.organization_name(),
+            default_target: self.default_target.as_ref().map(TargetName::as_str),
+            default_stack: self.default_stack.as_ref().map(StackName::as_str),
             origins: &self.origins,
         }
     }
@@ -145,7 +157,8 @@ impl AccountsConfig {
             return Err(Failure::usage("[accounts]: a secret is the mask that `freehold config` prints"));
         }
         ensure_organization(&*store, &organization, self.organization_name()).await?;
-        let mut accounts = Accounts::new(superuser, Arc::clone(&store));
+        let defaults = Defaults { target: self.default_target.clone(), stack: self.default_stack.clone() };
+        let mut accounts = Accounts::new(superuser, Arc::clone(&store)).wizard(defaults);
         let secret = |kept: &Option<Secret>| kept.clone().map(Secret::into_inner);
         if self.jwt_secret.is_some() || self.jwks_url.is_some() {
             accounts = accounts.sessions(Sessions::new(SessionConfig {
