@@ -45,7 +45,8 @@ pub(crate) async fn run(world: &World) -> Watching {
     let before = world.processor();
     tokio::time::sleep(LONG).await;
     let processor = world.processor().since(before);
-    let lag = Duration::from_millis(host.metrics().await.unwrap().probe_lag_ms);
+    let lags = host.metrics().await.unwrap().probe_lag_ms;
+    let lag = Duration::from_millis(lags.into_values().max().unwrap_or(0));
     let oldest = oldest_look(world).await;
     host.shutdown(Duration::from_secs(10)).await;
     Watching { projects: world.projects.len(), oldest, lag, processor }
