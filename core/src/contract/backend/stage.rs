@@ -139,6 +139,7 @@ impl Stage {
             hash_key: HashKey::new(secrets::random(32)?.to_vec()),
             excluded: self.spec.exclusions(None)?,
             variables: BTreeMap::new(),
+            accept_data_loss: vec![],
             first_run: Vec::new(),
             limits: Limits::default(),
         }))

@@ -15,7 +15,8 @@ use freehold_core::{
     Store as _,
     clock::TokioClock,
     control_plane::{
-        Accepted, Command, ControlPlane, CreateProject, Reconfigure, Settings, TargetSettings, Timeouts,
+        Accepted, Command, ControlPlane, CreateProject, Reconfigure, Restart, Resume, Settings,
+        TargetSettings, Timeouts,
     },
     faults::{Faults, Injector},
     memory::{MemoryBackend, MemoryStore},
@@ -227,8 +228,8 @@ impl World {
         let service = SERVICES.choose(&mut self.rng).unwrap().parse().unwrap();
         match self.rng.random_range(0..24) {
             0..3 => self.ask(Ask::Command(Command::Pause(project))),
-            3..7 => self.ask(Ask::Command(Command::Resume(project))),
-            7..9 => self.ask(Ask::Command(Command::Restart(project, vec![]))),
+            3..7 => self.ask(Ask::Command(Command::Resume(project, Resume::default()))),
+            7..9 => self.ask(Ask::Command(Command::Restart(project, Restart::default()))),
             9..11 => {
                 let limits = Limits { memory_bytes: Some(self.rng.random_range(1..64) << 26), cpus: None };
                 let settings = Reconfigure { limits: Some(limits), ..Reconfigure::default() };
