@@ -8,6 +8,11 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::error::{During, password_refused, refuses_password};
 
+/// How long a transaction may stand still between two statements, in milliseconds: a host that is stopped in its middle
+/// would hold its locks for ever, and nobody could take over what it worked on. (PostgreSQL's
+/// documentation, section "Client Connection Defaults".)
+const IDLE_IN_TRANSACTION: &str = "10000";
+
 /// Where the store is and how it is spoken to. Its `Debug` shows no secret.
 ///
 /// ```
@@ -97,7 +102,10 @@ impl Config {
                 Error::invalid("store.url", "is not postgres://user:password@host:port/database")
             })?;
         let timeout = self.statement_timeout_secs.saturating_mul(1000);
-        Ok(options.application_name("freehold").options([("statement_timeout", timeout.to_string())]))
+        Ok(options.application_name("freehold").options([
+            ("statement_timeout", timeout.to_string()),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.to_owned()),
+        ]))
     }
 }
 

@@ -5,6 +5,7 @@
 mod architecture;
 mod canary;
 mod crash;
+mod crash_sweep;
 mod host;
 mod leftovers;
 mod many;
@@ -13,3 +14,4 @@ mod postgres;
 mod store_password;
 mod troubled;
 mod webapp;
+mod zombies;

@@ -2,12 +2,14 @@
 
 mod census;
 mod folder;
+mod lab;
 mod parts;
 mod program;
 mod psql;
 
 pub use census::{containers, docker_census, listens};
 pub use folder::passable_folder;
+pub use lab::{Lab, chosen, facts, wait_until};
 pub use parts::{docker_engine, docker_host, freehold_program, postgresql, python, workspace};
 pub use program::HostProcess;
 pub use psql::{Psql, connection_password};

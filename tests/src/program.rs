@@ -17,6 +17,7 @@ use crate::freehold_program;
 pub struct HostProcess {
     child: Child,
     state: PathBuf,
+    listen: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -27,10 +28,23 @@ impl HostProcess {
     /// If it ends before that, with what it said.
     #[must_use]
     pub fn start(state: &Path) -> Self {
+        Self::start_with(state, &["--target".to_owned(), "shell".to_owned()])
+            .unwrap_or_else(|said| panic!("the host ended before it listened:\n{said}"))
+    }
+
+    /// The same with other arguments.
+    ///
+    /// # Errors
+    /// What it said, if it ends before it listens.
+    ///
+    /// # Panics
+    /// If it cannot be started at all.
+    pub fn start_with(state: &Path, arguments: &[String]) -> Result<Self, String> {
         let listen = format!("127.0.0.1:{}", free_port());
         let mut child = Command::new(freehold_program())
-            .args(["serve", "--target", "shell", "--listen", &listen, "--state"])
+            .args(["serve", "--listen", &listen, "--state"])
             .arg(state)
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -38,8 +52,10 @@ impl HostProcess {
         let mut log = BufReader::new(child.stderr.take().expect("its log is piped"));
         let mut said = String::new();
         while !said.contains("listening") {
-            let read = log.read_line(&mut said).expect("its log can be read");
-            assert_ne!(read, 0, "the host ended before it listened:\n{said}");
+            if log.read_line(&mut said).expect("its log can be read") == 0 {
+                child.wait().expect("it can be waited for");
+                return Err(said);
+            }
         }
         // Somebody has to read on, or the host would stand still once the pipe is full.
         let kept = Arc::new(Mutex::new(said));
@@ -51,7 +67,7 @@ impl HostProcess {
                 kept.push('\n');
             }
         });
-        Self { child, state: state.to_owned(), log: kept }
+        Ok(Self { child, state: state.to_owned(), listen, log: kept })
     }
 
     /// Kills it as `kill -9` does.
@@ -79,6 +95,26 @@ impl HostProcess {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where it listens: address and port.
+    #[must_use]
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// If that cannot be told.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be looked at").is_some()
+    }
+
     /// Runs a command against it.
     ///
     /// # Panics
@@ -99,12 +135,25 @@ impl HostProcess {
     /// If the command fails, with what it said.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
+        self.try_json(arguments).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// The same where the command may fail.
+    ///
+    /// # Errors
+    /// What it said when it failed.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn try_json(&self, arguments: &[&str]) -> Result<Value, String> {
         let output = self.run(&[&["--json"], arguments].concat());
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{arguments:?} ended with {}:\n{out}\n{err}", output.status);
+        if !output.status.success() {
+            return Err(format!("{arguments:?} ended with {}:\n{out}\n{err}", output.status));
+        }
         let lines = out.lines().map(|line| serde_json::from_str(line).ok());
         // Some commands print one document, others one a line.
-        serde_json::from_str(&out).unwrap_or_else(|_| Value::Array(lines.flatten().collect()))
+        Ok(serde_json::from_str(&out).unwrap_or_else(|_| Value::Array(lines.flatten().collect())))
     }
 }
 
