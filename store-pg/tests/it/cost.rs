@@ -165,12 +165,12 @@ async fn fill(database: &Database) {
         SELECT 1, set_masklen('10.213.0.0'::inet + 16 * id, 28)::cidr, reference FROM freehold.projects;
         INSERT INTO freehold.sealed (project, name, version, key_id, data)
         SELECT reference, 'secret/' || n, 1, 'k1', '\x00' FROM freehold.projects, generate_series(1, 3) AS n;
-        INSERT INTO freehold.operations (id, project, target, kind, scope, generation, state, attempt, epoch, deadline,
+        INSERT INTO freehold.operations (id, project, target, kind, scope, accept_data_loss, generation, state, attempt, epoch, deadline,
             not_before, planned_by, ended_at)
-        SELECT gen_random_uuid(), reference, target, 'pause', '{}', 1, 'succeeded', 1, 1, now(), now(), 'test', now()
+        SELECT gen_random_uuid(), reference, target, 'pause', '{}', '{}', 1, 'succeeded', 1, 1, now(), now(), 'test', now()
         FROM freehold.projects, generate_series(1, 10) AS n;
-        INSERT INTO freehold.operations (id, project, target, kind, scope, generation, deadline, not_before, planned_by)
-        SELECT gen_random_uuid(), reference, target, 'pause', '{}', 1, now() + '1 h', now(), 'test'
+        INSERT INTO freehold.operations (id, project, target, kind, scope, accept_data_loss, generation, deadline, not_before, planned_by)
+        SELECT gen_random_uuid(), reference, target, 'pause', '{}', '{}', 1, now() + '1 h', now(), 'test'
         FROM freehold.projects WHERE target = 'full';
         UPDATE freehold.operations SET state = 'running', attempt = 1, epoch = 1, lease_owner = 'elsewhere',
             lease_expires_at = now() + '1 h'
