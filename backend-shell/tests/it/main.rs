@@ -1,6 +1,7 @@
 //! The shell backend on real processes and a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod contract;
 mod hooks;
 mod isolation;
 mod ordinary;

@@ -7,7 +7,10 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use tempfile::TempDir;
 
 /// A backend on a data folder of its own. What a failed test leaves is destroyed with it.
 pub(crate) struct World {
-    pub(crate) backend: ShellBackend,
+    pub(crate) backend: Arc<ShellBackend>,
     pub(crate) spec: StackSpec,
     pub(crate) data: PathBuf,
     _folder: TempDir,
@@ -67,7 +70,7 @@ impl World {
         // System users of projects have to get through, whatever the umask is.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let data = config.data.clone();
-        let backend = ShellBackend::open(config).unwrap();
+        let backend = Arc::new(ShellBackend::open(config).unwrap());
         let spec = backend.describe(&minute()).await.unwrap().stacks.remove(0);
         Self { backend, spec, data, _folder: folder }
     }
@@ -232,7 +235,7 @@ pub(crate) fn is_free(port: u16) -> bool {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
