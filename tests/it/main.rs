@@ -11,6 +11,7 @@ mod leftovers;
 mod many;
 mod model;
 mod postgres;
+mod sequences;
 mod store_password;
 mod troubled;
 mod webapp;
