@@ -261,6 +261,7 @@ fn operation(kind: OperationKind) -> NewOperation {
         id: OperationId::from_uuid(uuid::Uuid::now_v7()),
         kind,
         scope: vec![],
+        accept_data_loss: vec![],
         generation: 1,
         timeout: HOUR,
         delay: Duration::ZERO,
