@@ -72,7 +72,7 @@ fn the_host_dies_at_any_point_and_everything_comes_out_as_if_it_had_not() {
         }
         let points: Vec<_> = queue.iter().map(|crash| crash.point.clone()).collect();
         for crash in queue {
-            let (drawn, which) = (random.next() % 3 == 0, usize::try_from(random.next()).unwrap());
+            let (drawn, which) = (random.next().is_multiple_of(3), usize::try_from(random.next()).unwrap());
             crash.again = drawn.then(|| points[which % points.len()].clone());
         }
     }
