@@ -155,6 +155,8 @@ struct Life<'a> {
     project: String,
     /// How many events there were when the present operation was asked for.
     before: u64,
+    /// How many there were when the last one was looked at.
+    newest: u64,
     secrets: Option<Value>,
     id: Option<String>,
 }
@@ -162,18 +164,27 @@ struct Life<'a> {
 impl<'a> Life<'a> {
     fn new(lab: &'a Lab, name: &str) -> Self {
         let (name, project) = (name.to_owned(), String::new());
-        Self { lab, name, project, before: 0, secrets: None, id: None }
+        Self { lab, name, project, before: 0, newest: 0, secrets: None, id: None }
     }
 
     /// Lets the host die at a point of an operation, and sees what comes of it.
     fn crash(&mut self, kind: &str, goal: &str, crash: &Crash, tally: &Mutex<Tally>) {
-        let mut host = self.lab.host(Some(&crash.plan()));
-        self.before = newest(&host);
-        self.ask(&host, kind);
-        // It dies, or the point was not passed this time.
-        wait_until("the host dies", || host.has_ended() || self.ended(&host, kind));
-        let died = host.has_ended();
-        host.kill();
+        self.before = self.newest;
+        let died = match self.lab.host_with(&self.lab.state(), &[], Some(&crash.plan())) {
+            Ok(mut host) => {
+                self.ask(&host, kind);
+                // It dies, or the point was not passed this time.
+                wait_until("the host dies", || host.has_ended() || self.ended(&host, kind));
+                let died = host.has_ended();
+                host.kill();
+                died
+            }
+            // The claims of a host begin before it listens.
+            Err(said) => {
+                assert!(said.contains("a planned fault"), "the host ended before it listened:\n{said}");
+                true
+            }
+        };
         tally.lock().unwrap().crashes += u64::from(died);
         if let Some(again) = &crash.again
             && let Ok(mut host) = self.lab.host_with(&self.lab.state(), &[], Some(&plan(again, 1)))
@@ -250,6 +261,7 @@ impl<'a> Life<'a> {
         assert_eq!(reached.last().map(|fact| text(&fact["to"])), Some(goal), "{reached:#?}");
         assert_eq!(reached.iter().filter(|fact| fact["to"] == goal).count(), 1, "{reached:#?}");
         self.take_census(host, goal);
+        self.newest = newest(host);
     }
 
     fn take_census(&mut self, host: &HostProcess, goal: &str) {
