@@ -172,27 +172,25 @@ impl Call {
             }
             Err(Stranger::Unchecked(error)) => Err(error::reply(&error, &self.request_id)),
             Err(Stranger::Refused(reason)) => {
-                self.spend(Allowance::Refusals)?;
-                Err(error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", reason, &self.request_id))
+                let id = &self.request_id;
+                Err(self.overspent(Allowance::Refusals).unwrap_or_else(|| {
+                    error::refusal(StatusCode::UNAUTHORIZED, "unauthenticated", reason, id)
+                }))
             }
         }
     }
 
-    /// Counts what somebody unknown did against what their address may do.
-    ///
-    /// # Errors
-    /// The reply when there is nothing left of it: 429.
-    pub(crate) fn spend(&self, allowance: Allowance) -> Result<(), Response> {
+    /// Counts what somebody unknown did against what their address may do. The reply is for when there is nothing left
+    /// of it: 429.
+    pub(crate) fn overspent(&self, allowance: Allowance) -> Option<Response> {
         let address = self.peer.map(|Peer(address)| address);
-        self.api.throttle().spend(address, allowance).map_err(|wait| {
-            let message = "too many such requests from this address: wait a little";
-            let id = &self.request_id;
-            let mut response =
-                error::refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message, id);
-            let seconds = HeaderValue::from(wait.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            response
-        })
+        let wait = self.api.throttle().spend(address, allowance).err()?;
+        let message = "too many such requests from this address: wait a little";
+        let id = &self.request_id;
+        let mut response = error::refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message, id);
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        Some(response)
     }
 
     /// Who is calling. On a route for anyone that is nobody.

@@ -33,7 +33,9 @@ impl Allowance {
 
 /// The buckets. A cheap handle.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Throttle(Arc<Mutex<HashMap<(Option<IpAddr>, Allowance), Bucket>>>);
+pub(crate) struct Throttle(Arc<Mutex<Buckets>>);
+
+type Buckets = HashMap<(Option<IpAddr>, Allowance), Bucket>;
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {

@@ -35,7 +35,7 @@ struct SignUp {
 }
 
 async fn sign_up(call: Call) -> Result<Response> {
-    if let Err(refusal) = call.spend(Allowance::SignUps) {
+    if let Some(refusal) = call.overspent(Allowance::SignUps) {
         return Ok(refusal);
     }
     let request = call.json::<SignUp>()?;
@@ -54,7 +54,7 @@ struct ResetPassword {
 }
 
 async fn reset_password(call: Call) -> Result<Response> {
-    if let Err(refusal) = call.spend(Allowance::SignUps) {
+    if let Some(refusal) = call.overspent(Allowance::SignUps) {
         return Ok(refusal);
     }
     let request = call.json::<ResetPassword>()?;
