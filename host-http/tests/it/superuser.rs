@@ -13,7 +13,7 @@ use freehold_core::{
     memory::MemoryAccounts,
 };
 use freehold_host::{GoTrue, GoTrueConfig, Superuser, ensure_organization};
-use jsonwebtoken::{DecodingKey, Validation, decode};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::StatusCode};
@@ -95,7 +95,7 @@ impl FakeGoTrue {
 
 fn is_administrator(bearer: Option<&str>) -> bool {
     let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let mut validation = Validation::default();
+    let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_aud = false;
     decode::<Value>(token, &DecodingKey::from_secret(SECRET.as_bytes()), &validation)
         .is_ok_and(|token| token.claims["role"] == "service_role")

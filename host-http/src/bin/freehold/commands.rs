@@ -52,7 +52,7 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
         Remote::Annotate { project, annotations } => amend::annotate(&session, &project, annotations).await,
         Remote::Reconfigure(arguments) => amend::reconfigure(&session, &arguments).await,
         Remote::Rotate { target, secrets } => amend::rotate(&session, &target, secrets).await,
-        Remote::Repair(target) => session.command(&target, "repair").await,
+        Remote::Repair(target) => session.command(&target, "repair", &json!({})).await,
         Remote::Operations { project, limit } => read::operations(&session, project.as_deref(), limit).await,
         Remote::Cancel { operation } => cancel(&session, &operation).await,
         Remote::Logs { project, services, follow, tail } => {
