@@ -209,6 +209,7 @@ fn the_configuration_in_force_is_flag_before_environment_before_file() {
         "listen = \"127.0.0.1:1111\"\nlog = \"warn\"\n[store]\nurl = \"postgres://u:pw@h/d\"\n",
     )
     .unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let shown = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = freehold(arguments);
         command.env("FREEHOLD_CONFIG", &file).envs(environment.iter().copied());

@@ -141,7 +141,9 @@ impl Cluster {
             let taken =
                 said.contains("could not bind") || said.contains("could not create any TCP/IP sockets");
             // Processes of a server that was killed end by themselves, a moment later.
-            let leaving = said.contains("pre-existing shared memory block");
+            // Nobody else's socket can be in our folder.
+            let leaving =
+                said.contains("pre-existing shared memory block") || said.contains("using socket file");
             if tries >= TRIES || (taken && wanted.is_some()) || !(taken || leaving) {
                 let what = format!("start PostgreSQL on 127.0.0.1:{port}");
                 return Err(printed(error, what, &log));

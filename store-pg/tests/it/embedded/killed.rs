@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use freehold_core::{ExposeSecret, Kind, Store};
+use freehold_core::{Detail, ExposeSecret, Kind, Store};
 use freehold_pg::{Config, EmbeddedConfig, EmbeddedServer, PgStore};
 use sqlx::{Connection, PgConnection};
 
@@ -93,6 +93,6 @@ async fn a_server_that_does_not_take_our_password_is_not_adopted() {
     sqlx::query("ALTER ROLE freehold PASSWORD 'another'").execute(&mut admin).await.unwrap();
     drop(server);
     let error = EmbeddedServer::start(&scratch.config()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Conflict, "{error:?}");
-    assert!(error.to_string().contains("password"), "{error}");
+    assert_eq!(error.detail(), Some(&Detail::StorePassword), "{error:?}");
+    assert!(error.to_string().contains("freehold store repair"), "{error}");
 }
