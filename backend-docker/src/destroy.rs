@@ -1,25 +1,17 @@
 //! Removing all that a project has, found by its labels and its folder. What resists is named and keeps nothing else
 //! from going.
 
-use std::{collections::BTreeSet, time::Duration};
-
 use freehold_core::{Context, Error, Kind, ProjectRef, Result};
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
 use crate::{
-    engine::{Engine, at},
+    engine::{Engine, Patience, at},
     files::Files,
     observed::Observed,
 };
 
-/// How long a container that is being made or removed by somebody else is left alone before the next pass.
-const SETTLING: Duration = Duration::from_millis(100);
-
 /// Removes a project: containers, then networks and volumes, then the folder. What lands while it works, a late request
-/// of a call that was cancelled for instance, goes in another pass. So does a container whose removal was answered well
-/// and that is listed all the same: the engine lists one before it is made (Docker answers its removal with 404), and
-/// after somebody else began to remove it (409). Such passes end with the context's margin.
+/// of a call that was cancelled for instance, goes in another pass.
 ///
 /// # Errors
 /// The first thing that resisted, with all that is left in the context pair `left`.
@@ -29,43 +21,32 @@ pub(crate) async fn destroy(
     ctx: &Context,
     project: &ProjectRef,
 ) -> Result<()> {
-    let patience = Instant::now() + ctx.margin();
+    let patience = Patience::new(ctx);
     let mut observed = Observed::of(engine, ctx, Some(project)).await?;
     loop {
-        let pass = remove(engine, files, ctx, project, &observed).await?;
+        let failures = remove(engine, files, ctx, project, &observed).await?;
         let rest = Observed::of(engine, ctx, Some(project)).await?;
         if !rest.has_more_than(&observed) {
-            let settled = rest.containers.iter().all(|container| pass.resisted.contains(&container.id));
-            if settled || Instant::now() >= patience {
-                return verdict(files, project, &rest, pass.failures).await;
+            // What is in use may be in use by what the engine does not list yet, and what went may be made anew by that.
+            let resists = failures.iter().any(|failure| failure.kind() != Kind::Conflict);
+            let look_again = !resists && !rest.is_empty();
+            if !look_again || !patience.lasts(ctx, "see what the engine still does").await? {
+                return verdict(files, project, &rest, failures).await;
             }
-            let pause = async {
-                tokio::time::sleep(SETTLING).await;
-                Ok(())
-            };
-            ctx.bounded("see the engine finish with a container", pause).await?;
         }
         observed = rest;
     }
 }
 
-/// What a pass could not remove.
-#[derive(Debug, Default)]
-struct Pass {
-    failures: Vec<Error>,
-    /// The containers among it, by id.
-    resisted: BTreeSet<String>,
-}
-
-/// One pass over what was found.
+/// One pass over what was found. Answers what resisted.
 async fn remove(
     engine: &Engine,
     files: &Files,
     ctx: &Context,
     project: &ProjectRef,
     observed: &Observed,
-) -> Result<Pass> {
-    let mut pass = Pass::default();
+) -> Result<Vec<Error>> {
+    let mut failures = Vec::new();
     // Nobody needs what is in them any more, so nothing is stopped with care.
     let containers = observed.containers.iter().map(|container| async {
         let service = container.service();
@@ -73,10 +54,7 @@ async fn remove(
         let removed = engine.remove_container(ctx, &container.id).await;
         removed.map_err(|error| at("remove container", service, error))
     });
-    let removals = join_all(containers).await;
-    let resisted = observed.containers.iter().zip(&removals).filter(|(_, removal)| removal.is_err());
-    pass.resisted.extend(resisted.map(|(container, _)| container.id.clone()));
-    collect(&mut pass.failures, removals)?;
+    collect(&mut failures, join_all(containers).await)?;
     let networks = observed.networks.iter().map(|network| async {
         ctx.step("remove network", "").await?;
         engine.remove_network(ctx, network).await.map_err(|error| at("remove network", "", error))
@@ -86,16 +64,16 @@ async fn remove(
         engine.remove_volume(ctx, volume).await.map_err(|error| at("remove volume", "", error))
     });
     let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
-    collect(&mut pass.failures, networks)?;
-    collect(&mut pass.failures, volumes)?;
+    collect(&mut failures, networks)?;
+    collect(&mut failures, volumes)?;
     if files.has_remains(project).await? {
         ctx.step("remove folder", "").await?;
         if let Err(error) = files.remove_project(project).await {
             let message = format!("remove folder {}", files.project(project).display());
-            pass.failures.push(at("remove folder", "", Error::internal(message).because(error)));
+            failures.push(at("remove folder", "", Error::internal(message).because(error)));
         }
     }
-    Ok(pass)
+    Ok(failures)
 }
 
 /// Whether all is gone: the engine removes some things only behind its answer.

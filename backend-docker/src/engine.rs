@@ -10,9 +10,12 @@ mod volumes;
 use std::{collections::HashMap, future::Future, io, sync::Arc, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
-use freehold_core::{Context, Kind, ProjectRef};
+use freehold_core::{Context, Error, Kind, ProjectRef};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::Instant,
+};
 
 pub(crate) use self::{
     containers::{Container, State},
@@ -134,10 +137,39 @@ impl Engine {
             match answer {
                 Ok(Ok(value)) => Ok(value),
                 Ok(Err(source)) => Err(EngineError::Call { verb, thing: thing.to_owned(), source }),
-                Err(_) => Err(EngineError::NoAnswer { verb, thing: thing.to_owned(), after: margin }),
+                Err(_) => {
+                    // Where the deadline came before the margin, it is the call that took too long, not the engine.
+                    ctx.check()?;
+                    Err(EngineError::NoAnswer { verb, thing: thing.to_owned(), after: margin })
+                }
             }
         }
         .boxed()
+    }
+}
+
+/// Time for what the engine still has in hand: a request that was given up and that it goes on with, a removal that
+/// somebody else began. It is as long as one request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience(Instant);
+
+impl Patience {
+    /// From now.
+    pub(crate) fn new(ctx: &Context) -> Self {
+        Self(Instant::now() + ctx.margin())
+    }
+
+    /// Waits a moment before the next look. False if there was time enough.
+    pub(crate) async fn lasts(self, ctx: &Context, what: &str) -> Result<bool, Error> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        if Instant::now() >= self.0 {
+            return Ok(false);
+        }
+        let pause = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok(true)
+        };
+        ctx.bounded(what, pause).await
     }
 }
 

@@ -33,6 +33,11 @@ impl Observed {
         self.volumes.iter().any(|volume| volume.name == name)
     }
 
+    /// Whether nothing is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
     /// Whether anything is here that is not in `earlier`.
     pub(crate) fn has_more_than(&self, earlier: &Self) -> bool {
         self.containers.iter().any(|new| earlier.containers.iter().all(|old| old.id != new.id))

@@ -82,13 +82,21 @@ impl Project<'_> {
     /// Stops its containers, those that others wait for last, and takes containers and networks away.
     pub(crate) async fn pause(&self) -> Result<Outcome> {
         let began = tokio::time::Instant::now();
-        let observed = self.observe().await?;
-        let all: Vec<_> = observed.containers.iter().map(|container| (container, Then::Remove)).collect();
-        stop::stop(self.watch, self.ctx, &self.graph, &all).await?;
-        for network in &observed.networks {
-            self.ctx.step("remove network", "").await?;
-            let removed = self.watch.engine.remove_network(self.ctx, network).await;
-            removed.map_err(|error| at("remove network", "", error))?;
+        let mut observed = self.observe().await?;
+        loop {
+            let all: Vec<_> = observed.containers.iter().map(|container| (container, Then::Remove)).collect();
+            stop::stop(self.watch, self.ctx, &self.graph, &all).await?;
+            for network in &observed.networks {
+                self.ctx.step("remove network", "").await?;
+                let removed = self.watch.engine.remove_network(self.ctx, network).await;
+                removed.map_err(|error| at("remove network", "", error))?;
+            }
+            // A late request of a call that was given up may have landed meanwhile.
+            let rest = self.observe().await?;
+            if !rest.has_more_than(&observed) {
+                break;
+            }
+            observed = rest;
         }
         let report = Report { duration_ms: milliseconds(began.elapsed()), ..Report::default() };
         Ok(Outcome { connection: None, report })

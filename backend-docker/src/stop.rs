@@ -53,10 +53,8 @@ async fn stop_one(watch: &Watch, ctx: &Context, container: &Container, then: The
     let (id, service) = (container.id.as_str(), container.service());
     let engine = &watch.engine;
     let named = |error| at("stop container", service, error);
-    let Some(state) = engine.state(ctx, id).await.map_err(|error| named(error.into()))? else {
-        return Ok(());
-    };
-    if state.running {
+    let state = engine.state(ctx, id).await.map_err(|error| named(error.into()))?;
+    if let Some(state) = state.filter(|state| state.running) {
         ctx.step("stop container", service).await?;
         engine.signal_container(ctx, id, &state.stop_signal).await.map_err(|error| named(error.into()))?;
         let grace = state

@@ -16,7 +16,7 @@ use freehold_core::{Context, ProjectRef, Redactor, Report, report::ReportBuilder
 use futures_util::StreamExt;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Engine, gone_is_fine, ours};
+use super::{Engine, Patience, ours};
 use crate::{error::EngineError, labels};
 
 /// How many of a container's last lines are shown when it fails.
@@ -153,16 +153,35 @@ impl Engine {
         }
     }
 
-    /// Removes a container by its id, killing it if it runs. One that is gone is removed, and one that is being removed
-    /// by somebody else will be.
+    /// Removes a container by its id, killing it if it runs. One that is gone is removed. The engine lists a container
+    /// before it is made, and after somebody else began to remove it: it answers 404 or 409 then, and is asked again.
     pub(crate) async fn remove_container(&self, ctx: &Context, id: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let removed =
-            self.call(ctx, "remove container", id, self.client().remove_container(id, Some(options))).await;
-        match gone_is_fine(removed) {
-            Err(error) if error.is_conflict() => Ok(()),
-            other => other,
+        let patience = Patience::new(ctx);
+        loop {
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            let removed = self
+                .call(ctx, "remove container", id, self.client().remove_container(id, Some(options)))
+                .await;
+            match removed {
+                Err(error) if error.is_not_found() || error.is_conflict() => {
+                    if !self.lists(ctx, id).await? {
+                        return Ok(());
+                    }
+                    if !patience.lasts(ctx, "see the engine finish with a container").await? {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
         }
+    }
+
+    async fn lists(&self, ctx: &Context, id: &str) -> Result<bool, EngineError> {
+        let filters = HashMap::from([("id".to_owned(), vec![id.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found =
+            self.call(ctx, "list", "containers", self.client().list_containers(Some(options))).await?;
+        Ok(!found.is_empty())
     }
 
     /// Puts files into a container that is not started yet. `archive` is a tar archive of paths from the root.

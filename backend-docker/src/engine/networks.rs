@@ -10,7 +10,7 @@ use freehold_core::{Context, ProjectRef};
 use ipnet::IpNet;
 use time::OffsetDateTime;
 
-use super::{Engine, gone_is_fine, ours};
+use super::{Engine, Patience, gone_is_fine, ours};
 use crate::{
     error::EngineError,
     graph::{Attachment, NetworkNode},
@@ -54,7 +54,8 @@ impl Engine {
     }
 
     /// Makes a network. The engine lets two networks share a name, so a repeated request is recognised by asking first
-    /// (`networks`), and a race by the subnet, which no two may share.
+    /// (`networks`), and a race by the subnet, which no two may share: a request that was given up and that the engine goes
+    /// on with holds it already, and is waited for.
     pub(crate) async fn create_network(&self, ctx: &Context, node: &NetworkNode) -> Result<(), EngineError> {
         let ipam = node.subnet.map(|subnet| Ipam {
             config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() }]),
@@ -68,8 +69,32 @@ impl Engine {
             labels: Some(node.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
-        self.call(ctx, "create network", &node.name, self.client().create_network(request)).await?;
-        Ok(())
+        let made = self.call(ctx, "create network", &node.name, self.client().create_network(request)).await;
+        match made {
+            // The engine has no other code for "Pool overlaps with other one on this address space".
+            Err(error) if error.status() == Some(403) => self.landed_network(ctx, node, error).await,
+            other => other.map(drop),
+        }
+    }
+
+    /// Waits for a network that an earlier request of ours is making, as long as such a request may take; then it was
+    /// somebody else's subnet.
+    async fn landed_network(
+        &self,
+        ctx: &Context,
+        node: &NetworkNode,
+        refused: EngineError,
+    ) -> Result<(), EngineError> {
+        let patience = Patience::new(ctx);
+        let project = node.labels.get(labels::REF).and_then(|project| project.parse().ok());
+        loop {
+            if self.networks(ctx, project.as_ref()).await?.iter().any(|network| network.name == node.name) {
+                return Ok(());
+            }
+            if !patience.lasts(ctx, "see an earlier request for the network end").await? {
+                return Err(refused);
+            }
+        }
     }
 
     /// Puts a container into one more network: engines before API 1.44 take only one when they create it.

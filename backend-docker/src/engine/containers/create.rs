@@ -1,6 +1,10 @@
 //! Making a container from its node in the graph: the one place where our words become the engine's.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    time::Duration,
+};
 
 use bollard::{
     models::{
@@ -12,7 +16,7 @@ use bollard::{
 };
 use freehold_core::{Context, Error, ExposeSecret, Kind, stack::Protocol};
 
-use super::super::Engine;
+use super::super::{Engine, Patience};
 use crate::{
     error::EngineError,
     graph::{ContainerNode, HealthCheck, Mount, MountSource, PublishedPort, Restart},
@@ -35,13 +39,31 @@ impl Engine {
             .await;
         let id = match made {
             Ok(made) => made.id,
-            Err(error) if error.is_conflict() => self.owned(ctx, node).await?.ok_or(error)?,
+            Err(error) if error.is_conflict() => self.landed_container(ctx, node, error).await?,
             Err(error) => return Err(error),
         };
         for place in node.networks.iter().skip(1) {
             self.join_network(ctx, &id, place).await?;
         }
         Ok(id)
+    }
+
+    /// The id of the container that has the node's name. An earlier request of ours may still be making it.
+    async fn landed_container(
+        &self,
+        ctx: &Context,
+        node: &ContainerNode,
+        refused: EngineError,
+    ) -> Result<String, EngineError> {
+        let patience = Patience::new(ctx);
+        loop {
+            if let Some(id) = self.owned(ctx, node).await? {
+                return Ok(id);
+            }
+            if !patience.lasts(ctx, "see an earlier request for the container end").await? {
+                return Err(refused);
+            }
+        }
     }
 
     /// The id of the container that has the node's name, if it is the node's.
@@ -126,7 +148,9 @@ fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
         ),
         port_bindings: Some(bindings),
         restart_policy: Some(restart(node.restart)),
-        mounts: Some(node.mounts.iter().filter_map(|mount| engine_mount(mount, folder)).collect()),
+        mounts: Some(
+            node.mounts.iter().filter_map(|mount| engine_mount(mount, folder, &node.labels)).collect(),
+        ),
         tmpfs: tmpfs(&node.mounts),
         init: node.init,
         memory: node.memory_bytes.map(saturating),
@@ -165,7 +189,14 @@ fn host_config(node: &ContainerNode, folder: &Path) -> HostConfig {
     }
 }
 
-fn engine_mount(mount: &Mount, folder: &Path) -> Option<EngineMount> {
+/// A volume is there before its containers. Where a late request for one comes after the volume's removal, the engine
+/// makes the volume anew: with these labels, so that it is found and removed as well.
+fn engine_mount(mount: &Mount, folder: &Path, container: &BTreeMap<String, String>) -> Option<EngineMount> {
+    const WHOSE: [&str; 4] = [labels::REF, labels::INSTALLATION, labels::STACK, labels::EPOCH];
+    let whose = || {
+        let whose = WHOSE.iter().filter_map(|label| container.get_key_value(*label));
+        whose.map(|(label, value)| (label.clone(), value.clone())).collect()
+    };
     let (typ, source) = match &mount.source {
         MountSource::Folder(path) => (MountType::BIND, folder.join(path).display().to_string()),
         MountSource::Host(path) => (MountType::BIND, path.display().to_string()),
@@ -177,9 +208,11 @@ fn engine_mount(mount: &Mount, folder: &Path) -> Option<EngineMount> {
         source: Some(source),
         target: Some(mount.target.clone()),
         read_only: Some(mount.read_only),
-        volume_options: mount
-            .nocopy
-            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        volume_options: (typ == MountType::VOLUME).then(|| MountVolumeOptions {
+            no_copy: mount.nocopy.then_some(true),
+            labels: Some(whose()),
+            ..MountVolumeOptions::default()
+        }),
         ..EngineMount::default()
     })
 }
