@@ -1,6 +1,6 @@
 //! What the tests share: the engine if there is one, a backend on it, runtimes, and a census of what is there.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bollard::{
     Docker,
@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A backend on the real engine, offering one stack.
 pub(crate) struct Fixture {
-    pub(crate) backend: DockerBackend,
+    pub(crate) backend: Arc<DockerBackend>,
     pub(crate) docker: Docker,
     pub(crate) spec: StackSpec,
     pub(crate) root: TempDir,
@@ -40,9 +40,14 @@ impl Fixture {
         let root = tempfile::tempdir().unwrap();
         let mut config = Config::new(root.path(), [StackSource::new(folder)]);
         config.host = address.map(str::to_owned);
-        let backend = DockerBackend::connect(config).await.unwrap();
+        Some(Self::of(docker, root, config).await)
+    }
+
+    /// A backend of that configuration, on a folder that goes with it.
+    pub(crate) async fn of(docker: Docker, root: TempDir, config: Config) -> Self {
+        let backend = Arc::new(DockerBackend::connect(config).await.unwrap());
         let spec = backend.describe(&ctx()).await.unwrap().stacks.remove(0);
-        Some(Self { backend, docker, spec, root })
+        Self { backend, docker, spec, root }
     }
 
     /// A runtime of a new project, with ports and a subnet that nobody uses.
@@ -187,7 +192,7 @@ pub(crate) fn password(runtime: &Runtime) -> &str {
 }
 
 /// Consecutive ports that nobody listens on.
-fn free_ports(count: u16) -> PortBlock {
+pub(crate) fn free_ports(count: u16) -> PortBlock {
     loop {
         let first = rand::rng().random_range(20_000..29_900);
         let block = PortBlock { first, count };

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod compose;
+mod contract;
 mod drift;
 mod failures;
 mod fixture;

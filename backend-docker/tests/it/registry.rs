@@ -7,7 +7,7 @@ use std::{
 };
 
 use freehold_core::{Destroyer, Kind, Provisioner};
-use freehold_docker::{Config, DockerBackend, StackSource};
+use freehold_docker::{Config, StackSource};
 use rand::Rng;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -126,9 +126,7 @@ async fn backend(image: &str, change: impl FnOnce(&mut Config)) -> Option<Fixtur
     let mut config = Config::new(root.path(), [StackSource::new(folder)]);
     config.host = host();
     change(&mut config);
-    let backend = DockerBackend::connect(config).await.unwrap();
-    let spec = backend.describe(&ctx()).await.unwrap().stacks.remove(0);
-    Some(Fixture { backend, docker, spec, root })
+    Some(Fixture::of(docker, root, config).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,9 +177,7 @@ async fn a_target_that_is_offline_names_every_missing_image_before_anything_is_m
     let root = tempfile::tempdir().unwrap();
     let mut config = Config::new(root.path(), [StackSource::new(folder.path())]);
     (config.host, config.offline) = (host(), true);
-    let backend = DockerBackend::connect(config).await.unwrap();
-    let spec = backend.describe(&ctx()).await.unwrap().stacks.remove(0);
-    let fixture = Fixture { backend, docker, spec, root };
+    let fixture = Fixture::of(docker, root, config).await;
     let runtime = fixture.runtime();
     let error = fixture.backend.provision(&ctx(), &runtime).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use freehold_core::{Destroyer, Provisioner, Runtime, Wish};
-use freehold_docker::{Config, DockerBackend, StackSource};
+use freehold_docker::{Config, StackSource};
 
 use crate::fixture::{Fixture, ctx, engine, host, shell, state};
 
@@ -19,9 +19,7 @@ async fn offering(shape: &str) -> Option<Fixture> {
     let source = StackSource::new(folder(shape)).named("supabase".parse().unwrap());
     let mut config = Config::new(root.path(), [source]);
     config.host = host();
-    let backend = DockerBackend::connect(config).await.unwrap();
-    let spec = backend.describe(&ctx()).await.unwrap().stacks.remove(0);
-    Some(Fixture { backend, docker, spec, root })
+    Some(Fixture::of(docker, root, config).await)
 }
 
 fn runtime(fixture: &Fixture) -> Runtime {
