@@ -1,13 +1,6 @@
 //! The backend keeps the promises of a backend on a real engine, with a small stack: a service that keeps data, and a job.
 
-use std::{
-    any::Any,
-    net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-};
+use std::{any::Any, net::TcpListener, sync::Arc};
 
 use async_trait::async_trait;
 use bollard::query_parameters::{KillContainerOptions, WaitContainerOptionsBuilder};
@@ -19,7 +12,7 @@ use futures_util::StreamExt as _;
 use ipnet::Ipv4Net;
 use tempfile::TempDir;
 
-use crate::fixture::{Fixture, free_ports, shell, stack};
+use crate::fixture::{Fixture, free_ports, free_subnet, shell, stack};
 
 const COMPOSE: &str = r#"
 services:
@@ -88,9 +81,7 @@ impl BackendFixture for OnDocker {
     }
 
     fn subnet(&self) -> Option<Ipv4Net> {
-        static TAKEN: AtomicU16 = AtomicU16::new(0);
-        let [third, fourth] = (TAKEN.fetch_add(1, Ordering::Relaxed) << 4).to_be_bytes();
-        Some(Ipv4Net::new_assert([10, 214, third, fourth].into(), 28))
+        Some(free_subnet())
     }
 
     fn offers(&self) -> &[Offer] {

@@ -1,6 +1,14 @@
 //! What the tests share: the engine if there is one, a backend on it, runtimes, and a census of what is there.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
 use bollard::{
     Docker,
@@ -13,6 +21,7 @@ use freehold_core::{
 };
 use freehold_docker::{Config, DockerBackend, StackSource};
 use futures_util::StreamExt;
+use ipnet::Ipv4Net;
 use rand::Rng;
 use tempfile::TempDir;
 
@@ -67,7 +76,7 @@ impl Fixture {
             digest: self.spec.digest.clone(),
             generation: 1,
             ports: free_ports(self.spec.port_count()),
-            subnet: Some(format!("10.213.{}.0/24", rng.random_range(0..=255)).parse().unwrap()),
+            subnet: Some(free_subnet()),
             secrets,
             hash_key: HashKey::new(vec![7; 32]),
             excluded: Vec::new(),
@@ -200,4 +209,11 @@ pub(crate) fn free_ports(count: u16) -> PortBlock {
             return block;
         }
     }
+}
+
+/// A network that no other test of this program has: the engine refuses one that overlaps.
+pub(crate) fn free_subnet() -> Ipv4Net {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let [third, fourth] = (TAKEN.fetch_add(1, Ordering::Relaxed) << 6).to_be_bytes();
+    Ipv4Net::new_assert([10, 213, third, fourth].into(), 26)
 }

@@ -35,13 +35,7 @@ async fn small() -> Option<Fixture> {
 async fn forty_projects_have_forty_networks_at_once_each_with_a_subnet_of_its_own() {
     let Some(fixture) = small().await else { return };
     let (backend, ctx) = (&fixture.backend, ctx());
-    let runtimes: Vec<_> = (0..40)
-        .map(|number| {
-            let mut runtime = fixture.runtime();
-            runtime.subnet = Some(format!("10.214.{number}.0/28").parse().unwrap());
-            runtime
-        })
-        .collect();
+    let runtimes: Vec<_> = (0..40).map(|_| fixture.runtime()).collect();
     try_join_all(runtimes.iter().map(|runtime| backend.provision(&ctx, runtime))).await.unwrap();
 
     let mut subnets = BTreeSet::new();
