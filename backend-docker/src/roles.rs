@@ -52,21 +52,27 @@ impl Roles {
     /// `Cancelled`, `Timeout`; `Internal` if the server refuses the statement.
     pub(crate) async fn mend(&self, engine: &Engine, ctx: &Context, container: &str) -> Result<()> {
         let service = self.service.as_str();
-        let Some(stored) = self.stored(engine, ctx, container).await? else { return Ok(()) };
-        let drifted = self.drifted(stored).await?;
-        if drifted.is_empty() {
-            return Ok(());
+        loop {
+            let Some(stored) = self.stored(engine, ctx, container).await? else { return Ok(()) };
+            let drifted = self.drifted(stored).await?;
+            if drifted.is_empty() {
+                return Ok(());
+            }
+            let names = drifted.join(", ");
+            ctx.log(format!("{service}: the password of {names} is not the store's: setting it")).await;
+            ctx.step("set passwords", service).await?;
+            let exit = self.psql(engine, ctx, container, self.statements(&drifted)).await?;
+            match exit.code {
+                0 => return Ok(()),
+                // An image's first server, which only makes the data, ended meanwhile: what the next one has is asked anew.
+                NO_CONNECTION => {}
+                code => {
+                    let message = format!("set the password of {names}: psql exited {code}");
+                    // What it printed names statements, and so verifiers.
+                    return Err(at("set passwords", service, Error::internal(message)));
+                }
+            }
         }
-        ctx.log(format!("{service}: the password of {} is not the store's: setting it", drifted.join(", ")))
-            .await;
-        ctx.step("set passwords", service).await?;
-        let exit = self.psql(engine, ctx, container, self.statements(&drifted)).await?;
-        if exit.code == 0 {
-            return Ok(());
-        }
-        let message = format!("set the password of {}: psql exited {}", drifted.join(", "), exit.code);
-        // What it printed names statements, and so verifiers.
-        Err(at("set passwords", service, Error::internal(message)))
     }
 
     /// What the server keeps of the roles' passwords, by role; `None` where there is no way to ask.
