@@ -48,6 +48,9 @@ pub(crate) struct Manifest {
     /// Variables that hold public addresses.
     #[serde(default)]
     pub(crate) urls: Vec<Url>,
+    /// Variables that people may know of: settings that are no secrets.
+    #[serde(default)]
+    pub(crate) settings: Settings,
     /// What people should know of services.
     #[serde(default)]
     pub(crate) services: BTreeMap<ServiceName, Service>,
@@ -184,6 +187,16 @@ pub(crate) enum Probe {
         #[serde(default = "slash")]
         path: String,
     },
+}
+
+/// Variables that people may know of. Those that no file reads are left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// With the values that the folder gives them.
+    pub(crate) shown: Vec<String>,
+    /// Without: the folder's values may be secrets.
+    pub(crate) hidden: Vec<String>,
 }
 
 /// A directory of the stack that becomes a named volume.

@@ -111,6 +111,7 @@ impl Stack {
             data: manifest.data.iter().map(|data| data.path.clone()).collect(),
             first_run: manifest.first_run.as_ref().map(|first_run| first_run.service.clone()),
             subnet: true,
+            variables: Vec::new(),
         };
         let env_files = BTreeMap::new();
         let allowed_mounts = source.allowed_mounts.clone();
@@ -216,6 +217,7 @@ impl Stack {
             .iter()
             .map(|secret| SecretSpec { name: secret.name.clone(), generator: secret.generate.clone() })
             .collect();
+        self.spec.variables = self.settings(compose)?;
         self.check_data(compose)?;
         self.spec.validate().map_err(|error| Problem::of_file(manifest::FILE, error.to_string()).into())
     }

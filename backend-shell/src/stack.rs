@@ -150,6 +150,7 @@ impl Manifest {
             data: self.data,
             first_run: self.first_run,
             subnet: self.subnet,
+            variables: Vec::new(),
         }
     }
 }

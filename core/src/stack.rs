@@ -35,6 +35,17 @@ pub struct StackSpec {
     pub first_run: Option<ServiceName>,
     /// Whether a project of it needs a subnet of its own.
     pub subnet: bool,
+    /// Of the variables that it reads, those that people may know of: settings. There may be others.
+    pub variables: Vec<VariableSpec>,
+}
+
+/// A variable that people may know of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableSpec {
+    /// Its name. `SERVICE/NAME` is what a service's environment has in the stack's files, which no project changes.
+    pub name: String,
+    /// The value that a project has that sets none, if people may read it: never a secret.
+    pub default: Option<String>,
 }
 
 /// One service of a stack.
@@ -310,6 +321,7 @@ pub(crate) mod tests {
             data: vec![],
             first_run: None,
             subnet: false,
+            variables: Vec::new(),
         }
     }
 

@@ -244,3 +244,22 @@ fn no_path_climbs_out_of_where_it_says_that_it_is() {
     assert_eq!(place("/srv/allowed/../secret/./x"), Place::Outside("/srv/secret/x".into()));
     assert_eq!(place("/../../etc"), Place::Outside("/etc".into()));
 }
+
+#[test]
+fn settings_are_those_that_the_files_read_with_the_values_of_the_folder_and_no_secrets() {
+    let compose = "services:\n  db:\n    image: x\n    environment:\n      ROWS: ${ROWS:-1000}\n      SITE: ${SITE}\n      \
+        MAIL: ${MAIL}\n      LIMIT: 5\n";
+    let env = "SITE=http://a\nMAIL=hunter2\nUNREAD=1\n";
+    let settings =
+        "[settings]\nshown = ['ROWS', 'SITE', 'UNREAD', 'db/LIMIT', 'db/NONE', 'gone/X']\nhidden = ['MAIL']";
+    let stack = stack(compose, settings, env).unwrap();
+    let found: Vec<_> =
+        stack.spec().variables.iter().map(|one| (one.name.as_str(), one.default.as_deref())).collect();
+    let expected =
+        [("ROWS", Some("1000")), ("SITE", Some("http://a")), ("db/LIMIT", Some("5")), ("MAIL", None)];
+    assert_eq!(found, expected);
+    let secret = "[settings]\nshown = ['SITE']\n[[secrets]]\nname = 'p'\nvariable = 'SITE'\n\
+        generate = { kind = 'hex', bytes = 8 }\n";
+    let refused = wrong(compose, secret, env);
+    assert!(refused.contains("SITE holds a secret"), "{refused}");
+}

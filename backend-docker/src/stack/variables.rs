@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_core::{
     Error, ExposeSecret, HashKey, Limits, OrganizationId, PortBlock, ProjectName, Result, Runtime,
-    SecretString, project::Annotations,
+    SecretString, project::Annotations, stack::VariableSpec,
 };
 
 use super::{Stack, nobody};
 use crate::{
     compose::{
-        Service,
+        ComposeFile, Service,
         dotenv::Precedence,
-        interpolate::variables_of,
+        interpolate::{interpolate, variables_of},
+        problem::Problem,
         yaml::{Entry, Node, Value},
     },
-    manifest::Places,
+    manifest::{FILE, Places},
 };
 
 /// What stands for a secret while there is no project.
@@ -149,6 +150,46 @@ impl Stack {
         .collect()
     }
 
+    /// The settings that the manifest names, where the Compose files have them.
+    ///
+    /// # Errors
+    /// `InvalidInput` for one that holds a secret of the project's.
+    pub(super) fn settings(&self, compose: &ComposeFile) -> Result<Vec<VariableSpec>> {
+        let settings = &self.manifest.settings;
+        let values = self.env.evaluate(&BTreeMap::new(), Precedence::File)?;
+        let mut read = BTreeSet::new();
+        self.trees.iter().for_each(|tree| read_in(tree, false, &mut read));
+        let mut found = Vec::new();
+        for name in settings.shown.iter().chain(&settings.hidden) {
+            if self.manifest.secrets.iter().any(|secret| secret.variable.as_ref() == Some(name)) {
+                let problem = Problem::of_file(FILE, format!("{name} holds a secret: leave it out"));
+                return Err(problem.at_key("settings").into());
+            }
+            let default = match name.split_once('/') {
+                Some((service, variable)) => {
+                    let service = compose.service(service);
+                    let value = service.and_then(|service| service.environment.get(variable)?.clone());
+                    let Some(value) = value else { continue };
+                    Some(value)
+                }
+                None if !read.contains(name.as_str()) => continue,
+                None => values.get(name).cloned().or_else(|| self.written_default(name)),
+            };
+            let default = default.filter(|_| settings.shown.contains(name));
+            found.push(VariableSpec { name: name.clone(), default });
+        }
+        Ok(found)
+    }
+
+    /// What a Compose file itself gives a variable that is not set: `${NAME:-default}`.
+    fn written_default(&self, name: &str) -> Option<String> {
+        let mut templates = Vec::new();
+        self.trees.iter().for_each(|tree| templates_in(tree, &mut templates));
+        let alone = |template: &&str| variables_of(template).eq([name]) && template.starts_with("${");
+        let template = templates.into_iter().find(|template| alone(template) && template.ends_with('}'))?;
+        interpolate(template, &|_| None).ok().filter(|value| !value.is_empty())
+    }
+
     /// The variables that the stack gives a value or reads.
     fn known_variables(&self) -> BTreeSet<&str> {
         let mut known: BTreeSet<&str> = self.env.names().collect();
@@ -162,6 +203,16 @@ impl Stack {
 fn path_of(address: &str) -> &str {
     let host = address.split_once("://").map_or(address, |(_, rest)| rest);
     host.find('/').map_or("", |slash| &host[slash..])
+}
+
+/// Adds the values of a tree as they are written.
+fn templates_in<'a>(node: &'a Node, templates: &mut Vec<&'a str>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(scalar) => templates.push(&scalar.written),
+        Value::List(items) => items.iter().for_each(|item| templates_in(item, templates)),
+        Value::Map(entries) => entries.iter().for_each(|entry| templates_in(&entry.node, templates)),
+    }
 }
 
 /// Adds what the values of a tree read. In `environment`, a name alone is a variable too.

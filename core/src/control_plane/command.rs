@@ -160,6 +160,8 @@ pub struct Reconfigure {
     pub rotate: BTreeSet<SecretName>,
     /// All variables, replacing those that there were.
     pub variables: Option<BTreeMap<String, SecretString>>,
+    /// Variables that get another value, or the stack's own again (`None`); the others stay as they are.
+    pub amended: BTreeMap<String, Option<SecretString>>,
     /// Other exclusions.
     pub excluded: Option<Vec<String>>,
     /// Other limits.

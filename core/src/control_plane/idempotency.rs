@@ -85,6 +85,10 @@ impl fmt::Display for Exposed<'_> {
                 for (name, value) in settings.variables.iter().flatten() {
                     write!(f, "\0{name}\0{}", value.expose_secret())?;
                 }
+                for (name, value) in &settings.amended {
+                    let value = value.as_ref().map_or("", |value| value.expose_secret());
+                    write!(f, "\0{name}\0{value}")?;
+                }
                 Ok(())
             }
             _ => Ok(()),

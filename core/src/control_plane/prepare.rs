@@ -144,9 +144,9 @@ impl Inner {
             update.limits = Some(limits);
         }
         let mut sealed = Vec::new();
-        if let Some(variables) = &settings.variables {
-            check_variables(variables)?;
-            sealed.push(self.vault.seal_variables(project.reference, generation, variables).await?);
+        if let Some(variables) = self.other_variables(&project, settings).await? {
+            check_variables(&variables)?;
+            sealed.push(self.vault.seal_variables(project.reference, generation, &variables).await?);
         }
         if !settings.secrets.is_empty() || !settings.rotate.is_empty() {
             let secrets = self.rotated(&project, stack, settings).await?;
@@ -155,6 +155,29 @@ impl Inner {
         update.generation = Some(generation);
         let operation = self.new_operation(OperationKind::Reconfigure, vec![], generation);
         Ok(Prepared::change(Change { sealed, ..command(update, operation) }))
+    }
+
+    /// All variables as they are to be, if any changes.
+    async fn other_variables(
+        &self,
+        project: &Project,
+        settings: &Reconfigure,
+    ) -> Result<Option<BTreeMap<String, SecretString>>> {
+        let mut variables = match &settings.variables {
+            Some(all) => all.clone(),
+            None if settings.amended.is_empty() => return Ok(None),
+            None => {
+                let items = self.store.sealed(Some(&project.reference)).await?;
+                self.vault.open(project.reference, &items).await?.variables
+            }
+        };
+        for (name, value) in &settings.amended {
+            match value {
+                Some(value) => drop(variables.insert(name.clone(), value.clone())),
+                None => drop(variables.remove(name)),
+            }
+        }
+        Ok(Some(variables))
     }
 
     /// The secrets that change when some are chosen or made anew: those, and what is made from one of them.

@@ -12,7 +12,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{ControlPlane, Inner, TargetSettings};
+use super::{ControlPlane, Inner, TargetSettings, vault::Opened};
 use crate::{
     context::{Context, ContextBuilder},
     error::{Error, Kind, Result},
@@ -175,13 +175,25 @@ impl ControlPlane {
     /// # Errors
     /// `NotFound`; `Internal` if they cannot be opened.
     pub async fn secrets(&self, project: &ProjectRef) -> Result<BTreeMap<SecretName, SecretString>> {
+        Ok(self.opened(project).await?.secrets)
+    }
+
+    /// What a project sets of its stack's variables, in clear: some may be secrets.
+    ///
+    /// # Errors
+    /// `NotFound`; `Internal` if they cannot be opened.
+    pub async fn variables(&self, project: &ProjectRef) -> Result<BTreeMap<String, SecretString>> {
+        Ok(self.opened(project).await?.variables)
+    }
+
+    async fn opened(&self, project: &ProjectRef) -> Result<Opened> {
         let project = self.0.existing_project(project).await?;
         if project.status == Status::Removed {
             let gone = format!("{}: it was destroyed, its secrets with it", project.reference);
             return Err(Error::not_found("project", gone));
         }
         let items = self.0.store.sealed(Some(&project.reference)).await?;
-        Ok(self.0.vault.open(project.reference, &items).await?.secrets)
+        self.0.vault.open(project.reference, &items).await
     }
 
     /// How a project is, looked at now: what its backend sees of it, what of it is not as its stack has it, and whether a

@@ -106,6 +106,7 @@ impl Provisioner for KeyValueServers {
             data: vec![],
             first_run: None,
             subnet: false,
+            variables: vec![],
         };
         Ok(Description {
             engine: "this process".into(),

@@ -155,6 +155,7 @@ impl From<ReconfigureProject> for Reconfigure {
             secrets: opened(request.secrets),
             rotate: request.rotate,
             variables: request.variables.map(opened),
+            amended: BTreeMap::new(),
             excluded: request.excluded_services,
             limits: request.limits.map(freehold_core::Limits::from),
         }

@@ -61,6 +61,7 @@ impl MemoryStack {
             data: vec!["data".to_owned()],
             first_run: Some(db),
             subnet: false,
+            variables: Vec::new(),
         };
         Ok(Self { spec, one_shots: vec![worker] })
     }

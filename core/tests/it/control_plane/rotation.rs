@@ -85,3 +85,26 @@ async fn repair_brings_everything_into_force_once_more_and_changes_no_secret() {
     assert!(host.control.health(&demo).await.unwrap().is_healthy());
     assert_eq!(host.control.project(&demo).await.unwrap().generation, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn amended_variables_change_alone_and_without_a_value_are_the_stacks_own_again() {
+    let host = Fixture::new().await;
+    let demo = host.active("demo").await;
+    let amend = |variables: &[(&str, Option<&str>)]| Reconfigure {
+        amended: variables.iter().map(|(name, value)| ((*name).into(), value.map(Into::into))).collect(),
+        ..Reconfigure::default()
+    };
+    let variables = async || {
+        let variables = host.control.variables(&demo).await.unwrap();
+        let shown = variables.into_iter().map(|(name, value)| format!("{name}={}", value.expose_secret()));
+        shown.collect::<Vec<_>>()
+    };
+    let first = amend(&[("ROWS", Some("100")), ("SCHEMAS", Some("public"))]);
+    host.end(&host.control.reconfigure(&demo, first).await.unwrap()).await;
+    assert_eq!(variables().await, ["ROWS=100", "SCHEMAS=public"]);
+    let second = amend(&[("ROWS", None), ("SCHEMAS", Some("api"))]);
+    host.end(&host.control.reconfigure(&demo, second).await.unwrap()).await;
+    assert_eq!(variables().await, ["SCHEMAS=api"]);
+    let wrong = host.control.reconfigure(&demo, amend(&[("9", Some("x"))])).await.unwrap_err();
+    assert_eq!(wrong.kind(), Kind::InvalidInput);
+}
