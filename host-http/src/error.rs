@@ -102,6 +102,13 @@ pub(crate) async fn recover(rejection: Rejection) -> Result<Response, Infallible
     Ok(response)
 }
 
+/// A JSON reply that nobody on the way may keep: it holds secrets.
+pub(crate) fn private<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
+    let mut response = json(status, body);
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
 /// A JSON reply.
 pub(crate) fn json<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()

@@ -3,6 +3,7 @@
 
 mod absent;
 mod access_tokens;
+pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
@@ -16,6 +17,7 @@ mod settings;
 mod sign_in;
 pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod variables;
 pub(crate) mod view;
 mod wizard;
 
@@ -38,7 +40,9 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         settings::ROUTES,
         sql::ROUTES,
     ]
-    .into_iter()
+    .iter()
+    .chain(config::ROUTES)
+    .copied()
     .flatten()
     .cloned()
 }

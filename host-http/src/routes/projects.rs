@@ -16,7 +16,7 @@ use warp::{
 use super::commands;
 use crate::{
     call::{Call, List},
-    error::json,
+    error::{json, private},
     route::Route,
     rule::{At, Rule},
     wire::{self, ErrorBody},
@@ -207,7 +207,5 @@ async fn wait(call: Call) -> Result<Response> {
 async fn secrets(call: Call) -> Result<Response> {
     let secrets = call.control().secrets(&call.project()?).await?;
     let secrets = secrets.into_iter().map(|(name, secret)| (name.into(), secret.into())).collect();
-    let mut response = json(StatusCode::OK, &wire::SecretValues { secrets });
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(private(StatusCode::OK, &wire::SecretValues { secrets }))
 }

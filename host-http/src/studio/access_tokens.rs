@@ -7,12 +7,19 @@ use freehold_core::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use warp::{
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode},
     reply::Response,
 };
 
 use super::{moment, profile};
-use crate::{auth::Token, call::Call, error::json, route::Route, rule::Rule, wire::Secret};
+use crate::{
+    auth::Token,
+    call::Call,
+    error::{json, private},
+    route::Route,
+    rule::Rule,
+    wire::Secret,
+};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::new(Method::GET, "/api/platform/profile/access-tokens", Rule::Known, |call| Box::pin(list(call))),
@@ -80,9 +87,7 @@ async fn create(call: Call) -> Result<Response> {
     };
     let shown = call.accounts()?.create_token(&kept).await?.into();
     let made = Made { shown, access_token: token.into_secret().into() };
-    let mut response = json(StatusCode::CREATED, &made);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(private(StatusCode::CREATED, &made))
 }
 
 async fn delete(call: Call) -> Result<Response> {

@@ -11,7 +11,7 @@ use freehold_core::{
 use serde::Deserialize;
 use serde_json::json as object;
 use warp::{
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode},
     reply::Response,
 };
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    error::json,
+    error::private,
     route::Route,
     rule::{At, Rule},
     wire::Secret,
@@ -70,9 +70,7 @@ async fn create(call: Call) -> Result<Response> {
     shown["anon_key"] = object!(keys.anon());
     shown["service_key"] = object!(keys.service());
     shown["local_runtime"] = object!({ "exclude_services": view.excluded() });
-    let mut response = json(StatusCode::CREATED, &shown);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(private(StatusCode::CREATED, &shown))
 }
 
 /// Makes the project that the body describes, as the Management API does too.

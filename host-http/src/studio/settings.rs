@@ -6,14 +6,14 @@ use freehold_core::{
 };
 use serde_json::json as object;
 use warp::{
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode},
     reply::Response,
 };
 
 use super::{keys::Keys, status, view::View};
 use crate::{
     call::Call,
-    error::json,
+    error::{json, private},
     route::Route,
     rule::{At, Rule},
 };
@@ -77,9 +77,7 @@ async fn settings(call: Call) -> Result<Response> {
     {
         shown["jwt_secret"] = object!(secret);
     }
-    let mut response = json(StatusCode::OK, &shown);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(private(StatusCode::OK, &shown))
 }
 
 /// The project's database, which is its only one: Studio finds it by the project's own ref.

@@ -1,12 +1,12 @@
 //! SQL and metadata: by the project's own postgres-meta, on the project's own database, and no other.
 
 use freehold_core::{
-    Result,
+    Error, Kind, Result,
     accounts::{Action, Resource},
 };
 use reqwest::Method as Verb;
 use serde::Deserialize;
-use serde_json::json as object;
+use serde_json::{Value, json as object};
 use warp::{
     http::{Method, StatusCode},
     reply::Response,
@@ -76,6 +76,25 @@ async fn query(call: Call) -> Result<Response> {
     } else {
         upstream::refusal(&call, answer).await
     })
+}
+
+/// Runs SQL of our own on a project's database.
+///
+/// # Errors
+/// `Unavailable` while it is not up or does not answer; `Unsupported` if its stack has no postgres-meta, or the database
+/// refuses.
+pub(crate) async fn ask(call: &Call, view: &View, sql: &str) -> Result<Value> {
+    let meta = Upstream::of(call, view, SERVICE, PATH).await?;
+    let answer = meta.ask(call, Verb::POST, "/query", Some(&object!({ "query": sql }))).await?;
+    let status = answer.status();
+    let body: Value = answer.json().await.map_err(|error| {
+        Error::new(Kind::Unavailable, "read what the project's postgres-meta answered").because(error)
+    })?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = body.get("error").and_then(Value::as_str).unwrap_or("it gave no reason");
+    Err(Error::new(Kind::Unsupported, format!("ask the project's database: {said}")))
 }
 
 async fn list(call: Call, path: &'static str) -> Result<Response> {

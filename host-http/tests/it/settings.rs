@@ -1,0 +1,185 @@
+//! The settings of a project's services: what Studio is told of them, and what comes of changing them.
+
+use std::time::Duration;
+
+use freehold_core::{ExposeSecret, ProjectRef, Status, control_plane::TargetSettings, memory::MemoryBackend};
+use freehold_host::{SessionConfig, Sessions};
+use serde_json::{Value, json};
+
+use crate::{
+    people::{People, SECRET, session},
+    supabase,
+};
+
+struct World {
+    people: People,
+    project: ProjectRef,
+}
+
+impl World {
+    async fn new() -> Self {
+        let backend = MemoryBackend::new().unwrap().with_stacks(vec![supabase::stack()]);
+        let people = People::on(backend, TargetSettings::default(), |accounts| {
+            let secret = Some(SECRET.into());
+            accounts.sessions(Sessions::new(SessionConfig { secret, ..SessionConfig::default() }))
+        })
+        .await;
+        let project = people.project("demo").await;
+        Self { people, project }
+    }
+
+    fn path(&self, service: &str) -> String {
+        match service {
+            "auth" => format!("/api/platform/auth/{}/config", self.project),
+            _ => format!("/api/platform/projects/{}/config/{service}", self.project),
+        }
+    }
+
+    async fn read(&self, service: &str) -> Value {
+        let reply = self.people.get(&self.path(service), &session("owner")).await;
+        assert_eq!(reply.status(), 200, "{service}: {}", reply.text());
+        reply.json()
+    }
+
+    /// What comes of a change, once it is in force.
+    async fn change(&self, service: &str, body: Value) -> (u16, Value) {
+        let owner = session("owner");
+        let reply = self.people.send("PATCH", &self.path(service), Some(&owner), &body).await;
+        let healthy = [Status::ActiveHealthy];
+        self.people.control.wait(&self.project, &healthy, Duration::from_secs(30)).await.unwrap();
+        (reply.status(), reply.json())
+    }
+
+    async fn variable(&self, name: &str) -> Option<String> {
+        let variables = self.people.control.variables(&self.project).await.unwrap();
+        variables.get(name).map(|value| value.expose_secret().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn postgrest_is_told_with_the_stacks_values_and_a_change_is_a_reconfigure_of_that_alone() {
+    let world = World::new().await;
+    let before = world.read("postgrest").await;
+    assert_eq!(
+        (&before["db_schema"], &before["max_rows"], &before["db_extra_search_path"]),
+        (&json!("public,graphql_public"), &json!(1000), &json!("public"))
+    );
+    let secrets = world.people.control.secrets(&world.project).await.unwrap();
+    let secret = secrets[&"jwt_secret".parse().unwrap()].expose_secret();
+    assert_eq!(
+        (before["jwt_secret"].as_str(), before["role_claim_key"].as_str()),
+        (Some(secret), Some(".role"))
+    );
+
+    let (status, after) =
+        world.change("postgrest", json!({ "max_rows": 50, "db_schema": "public, api" })).await;
+    assert_eq!((status, &after["max_rows"], &after["db_schema"]), (200, &json!(50), &json!("public,api")));
+    assert_eq!(world.variable("PGRST_DB_MAX_ROWS").await.as_deref(), Some("50"));
+    assert_eq!(
+        world.variable("PGRST_DB_EXTRA_SEARCH_PATH").await,
+        None,
+        "what was not named stays the stack's"
+    );
+    assert_eq!(world.read("postgrest").await, after);
+    let generation = world.people.control.project(&world.project).await.unwrap().generation;
+    assert_eq!(generation, 2);
+    world.change("postgrest", json!({ "max_rows": 50 })).await;
+    let same = world.people.control.project(&world.project).await.unwrap().generation;
+    assert_eq!(same, generation, "what changes nothing restarts nothing");
+
+    for (body, field, status) in [
+        (json!({ "db_schema": " , " }), "db_schema", 400),
+        (json!({ "max_rows": "many" }), "max_rows", 400),
+        (json!({ "db_pool": 9 }), "db_pool", 501),
+    ] {
+        let (refused, body) = world.change("postgrest", body).await;
+        assert!(refused == status && body["message"].as_str().unwrap().contains(field), "{body}");
+    }
+    let developer = world.people.get(&world.path("postgrest"), &session("developer")).await;
+    assert_eq!(developer.status(), 200);
+    assert_eq!(world.people.get(&world.path("postgrest"), &session("reader")).await.status(), 403);
+    assert_eq!(world.people.get(&world.path("postgrest"), &session("stranger")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_pooler_is_told_with_its_own_address_and_user_and_no_password() {
+    let world = World::new().await;
+    let rows = world.read("supavisor").await;
+    let connection = world.people.control.project(&world.project).await.unwrap().connection.unwrap();
+    let port = connection.pooler.unwrap().public.port;
+    assert_eq!((&rows[0]["db_port"], &rows[0]["default_pool_size"]), (&json!(port), &json!(20)));
+    assert_eq!(rows[0]["db_user"], format!("postgres.{}", world.project));
+    let secrets = world.people.control.secrets(&world.project).await.unwrap();
+    let password = secrets[&"db_password".parse().unwrap()].expose_secret();
+    assert!(!rows.to_string().contains(password) && rows[0]["identifier"] == world.project.as_str());
+    let (status, after) = world.change("pgbouncer", json!({ "default_pool_size": 7 })).await;
+    assert_eq!(
+        (status, &after["default_pool_size"], &after["pgbouncer_enabled"]),
+        (200, &json!(7), &json!(true))
+    );
+    assert_eq!(world.read("supavisor").await[0]["default_pool_size"], 7);
+    assert_eq!(world.change("supavisor", json!({ "pool_mode": "session" })).await.0, 501);
+    assert_eq!(world.change("supavisor", json!({ "default_pool_size": 0 })).await.0, 400);
+    assert_eq!(world.read("pgbouncer/status").await, json!({ "active": true }));
+}
+
+#[tokio::test]
+async fn auth_settings_are_told_and_changed_and_its_secrets_only_changed() {
+    let world = World::new().await;
+    let before = world.read("auth").await;
+    assert_eq!((&before["SITE_URL"], &before["JWT_EXP"]), (&json!("http://localhost:3000"), &json!(3600)));
+    assert_eq!((&before["DISABLE_SIGNUP"], &before["SMTP_PASS"]), (&json!(false), &Value::Null));
+    let change = json!({
+        "DISABLE_SIGNUP": true, "JWT_EXP": 60, "SMTP_PASS": "hunter2", "EXTERNAL_GITHUB_ENABLED": false,
+        "HOOK_SEND_SMS_URI": null,
+    });
+    let (status, after) = world.change("auth", change).await;
+    assert_eq!((status, &after["DISABLE_SIGNUP"], &after["JWT_EXP"]), (200, &json!(true), &json!(60)));
+    assert!(!after.to_string().contains("hunter2") && after["SMTP_PASS"] == "********", "{after}");
+    let (_, again) = world.change("auth", after.clone()).await;
+    assert_eq!(again, after, "stars sent back leave the password as it is");
+    assert_eq!(world.variable("SMTP_PASS").await.as_deref(), Some("hunter2"));
+    for (body, field, status) in [
+        (json!({ "EXTERNAL_GITHUB_ENABLED": true }), "EXTERNAL_GITHUB_ENABLED", 501),
+        (json!({ "JWT_EXP": "soon" }), "JWT_EXP", 400),
+        (json!({ "DISABLE_SIGNUP": "yes" }), "DISABLE_SIGNUP", 400),
+    ] {
+        let (refused, body) = world.change("auth", body).await;
+        assert!(refused == status && body["message"].as_str().unwrap().contains(field), "{body}");
+    }
+    let secret = world.change("auth", json!({ "SMTP_PASS": ["hunter3"] })).await.1;
+    assert!(!secret.to_string().contains("hunter3"), "{secret}");
+}
+
+#[tokio::test]
+async fn storage_settings_are_those_of_the_stacks_files_and_nobody_changes_them() {
+    let world = World::new().await;
+    let shown = world.read("storage").await;
+    assert_eq!(shown["fileSizeLimit"], 52_428_800);
+    assert_eq!(shown["features"]["imageTransformation"]["enabled"], true);
+    assert_eq!(world.change("storage", shown.clone()).await, (200, shown));
+    assert_eq!(world.change("storage", json!({ "fileSizeLimit": 1 })).await.0, 501);
+}
+
+#[tokio::test]
+async fn a_stack_without_these_services_says_so_and_a_project_that_is_paused_is_not_changed() {
+    let people = People::new().await;
+    let bare = people.project("bare").await;
+    let owner = session("owner");
+    let path = |service: &str| format!("/api/platform/projects/{bare}/config/{service}");
+    assert_eq!(people.get(&path("postgrest"), &owner).await.json()["db_schema"], "");
+    assert_eq!(people.get(&path("supavisor"), &owner).await.json(), json!([]));
+    assert_eq!(people.get(&path("pgbouncer"), &owner).await.json()["pgbouncer_enabled"], false);
+    assert_eq!(people.get(&path("storage"), &owner).await.json()["fileSizeLimit"], 0);
+    assert_eq!(people.get(&path("realtime"), &owner).await.status(), 501);
+    let change = people.send("PATCH", &path("postgrest"), Some(&owner), &json!({ "max_rows": 5 })).await;
+    assert_eq!(change.status(), 501);
+
+    let world = World::new().await;
+    let paused = world.people.control.pause(&world.project).await.unwrap().operation.unwrap();
+    world.people.control.wait_operation(paused.id, Duration::from_secs(30)).await.unwrap();
+    let path = world.path("postgrest");
+    let reply = world.people.send("PATCH", &path, Some(&owner), &json!({ "max_rows": 5 })).await;
+    assert_eq!(reply.status(), 409, "{}", reply.text());
+    assert_eq!(world.read("postgrest").await["max_rows"], 1000);
+}
