@@ -40,6 +40,7 @@ mod api;
 pub mod auth;
 mod call;
 mod cors;
+mod cryptojs;
 pub mod error;
 mod gotrue;
 mod management;

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
+pub(crate) mod meta;
 pub(crate) mod organizations;
 mod permissions;
 mod profile;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use freehold_core::{Error, Kind, Result};
+use freehold_core::{Error, ExposeSecret, Kind, Result, SecretString};
 use futures_util::TryStreamExt;
 use reqwest::{Client, Method, redirect::Policy};
 use warp::{
@@ -30,6 +30,8 @@ pub(crate) struct Upstream {
     base: String,
     keys: Keys,
     service: String,
+    /// For postgres-meta: on which connection it works, encrypted for it; its own where there is none.
+    connection: Option<SecretString>,
 }
 
 /// A client for all projects. What is behind it is a tenant's: it leads nowhere else, and nothing of ours goes with it.
@@ -67,7 +69,23 @@ impl Upstream {
             ));
         }
         let base = format!("http://{}{path}", api.internal);
-        Ok(Self { client: call.api().upstreams().clone(), base, keys, service: service.to_owned() })
+        Ok(Self {
+            client: call.api().upstreams().clone(),
+            base,
+            keys,
+            service: service.to_owned(),
+            connection: None,
+        })
+    }
+
+    /// The same, working on this connection.
+    pub(crate) fn on(self, connection: Option<SecretString>) -> Self {
+        Self { connection, ..self }
+    }
+
+    /// The project's keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Asks it, and gives what it answers.
@@ -86,6 +104,9 @@ impl Upstream {
             .request(method, format!("{}{path}", self.base))
             .header("apikey", self.keys.service())
             .bearer_auth(self.keys.service());
+        if let Some(connection) = &self.connection {
+            request = request.header("x-connection-encrypted", connection.expose_secret());
+        }
         if let Some(name) = call.header("x-pg-application-name") {
             request = request.header("x-pg-application-name", name);
         }

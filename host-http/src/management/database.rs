@@ -19,10 +19,11 @@ use crate::{
     route::Route,
     rule::{At, Rule},
     studio::{
-        sql::{MAY_QUERY, PATH, SERVICE},
+        meta::{Access, meta},
+        sql::MAY_QUERY,
         view::View,
     },
-    upstream::{self, Upstream},
+    upstream,
 };
 
 pub(crate) const ROUTES: &[[Route; 2]] = &[
@@ -44,16 +45,12 @@ struct Query {
 async fn query(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     let sent = call.json::<Query>()?;
-    if sent.read_only {
-        // A transaction that the query itself can end would be a promise that does not hold.
-        let message = "run a query that can only read: this host has no such connection to projects";
-        return Err(Error::new(Kind::Unsupported, message));
-    }
     let mut body = object!({ "query": sent.query });
     if let Some(parameters) = sent.parameters {
         body["parameters"] = parameters.into();
     }
-    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let access = if sent.read_only { Access::Read } else { Access::Write };
+    let meta = meta(&call, &view, access).await?;
     let answer = meta.ask(&call, Verb::POST, "/query", Some(&body)).await?;
     if !answer.status().is_success() {
         return Ok(upstream::refusal(&call, answer).await);
@@ -76,7 +73,7 @@ async fn typescript(call: Call) -> Result<Response> {
     if !schemas.chars().all(known) {
         return Err(Error::invalid("included_schemas", "is no list of schemas, separated by commas"));
     }
-    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let meta = meta(&call, &view, Access::Write).await?;
     let path = format!("/generators/typescript?included_schemas={schemas}");
     let answer = meta.ask(&call, Verb::GET, &path, None).await?;
     if !answer.status().is_success() {

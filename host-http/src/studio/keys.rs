@@ -49,6 +49,11 @@ impl Keys {
         self.service.as_ref().map_or("", |key| key.expose_secret())
     }
 
+    /// A secret by its name.
+    pub(crate) fn secret(&self, name: &str) -> Option<&SecretString> {
+        self.secrets.iter().find(|(known, _)| known.as_str() == name).map(|(_, secret)| secret)
+    }
+
     /// The secret that both are signed by.
     pub(crate) fn signing_secret(&self, view: &View) -> Option<&str> {
         let declared = view.stack.as_ref()?.secrets.iter();

@@ -88,7 +88,7 @@ async fn databases(call: Call) -> Result<Response> {
         "cloud_provider": view.provider(),
         "region": view.region(),
         "connectionString": view.connection_string(),
-        "connection_string_read_only": null,
+        "connection_string_read_only": view.read_only_connection_string(),
         "db_host": view.database_host(),
         "db_port": view.database_port(),
         "db_name": view.database_name(),

@@ -1,33 +1,31 @@
 //! SQL and metadata: by the project's own postgres-meta, on the project's own database, and no other.
 
 use freehold_core::{
-    Error, Kind, Result,
+    Result,
     accounts::{Action, Resource},
 };
 use reqwest::Method as Verb;
 use serde::Deserialize;
-use serde_json::{Value, json as object};
+use serde_json::json as object;
 use warp::{
     http::{Method, StatusCode},
     reply::Response,
 };
 
-use super::view::View;
+use super::{
+    meta::{Access, meta},
+    view::{self, View},
+};
 use crate::{
     call::Call,
     error::json,
     route::Route,
     rule::{At, Rule},
-    upstream::{self, Upstream},
+    upstream,
 };
 
-/// Where postgres-meta is behind a project's gateway (Supabase's `kong.yml`, route `/pg/`).
-pub(crate) const PATH: &str = "/pg";
-/// The service.
-pub(crate) const SERVICE: &str = "postgres-meta";
-
-/// Whoever may run SQL. It runs as the database's owner, so that it is for those who may write: there is no connection
-/// that can only read.
+/// Whoever may run SQL: those who may write, also on the connection that only reads. It reads what no row-level policy
+/// holds back, and with it what signs the project's keys.
 pub(crate) const MAY_QUERY: Rule = Rule::May(Action::WriteSchema, Resource::Anything, At::Project);
 
 /// A list that postgres-meta has, under its own name.
@@ -57,10 +55,18 @@ pub(crate) const ROUTES: &[Route] = &[
     list!("views", Tables),
 ];
 
-/// What Studio sends. The word in `x-connection-encrypted` is our own and says nothing that the path does not.
+/// What Studio sends.
 #[derive(Deserialize)]
 struct Query {
     query: String,
+}
+
+/// Studio sends back one of the two words that it was given for connections; whoever sends nothing writes.
+fn access(call: &Call) -> Access {
+    match call.header("x-connection-encrypted") {
+        Some(word) if word.ends_with(view::READ_ONLY) => Access::Read,
+        _ => Access::Write,
+    }
 }
 
 async fn query(call: Call) -> Result<Response> {
@@ -69,7 +75,7 @@ async fn query(call: Call) -> Result<Response> {
     if sql.trim().is_empty() {
         return Ok(json(StatusCode::CREATED, &object!([])));
     }
-    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let meta = meta(&call, &view, access(&call)).await?;
     let answer = meta.ask(&call, Verb::POST, "/query", Some(&object!({ "query": sql }))).await?;
     Ok(if answer.status().is_success() {
         upstream::passed_on(answer)
@@ -78,28 +84,9 @@ async fn query(call: Call) -> Result<Response> {
     })
 }
 
-/// Runs SQL of our own on a project's database.
-///
-/// # Errors
-/// `Unavailable` while it is not up or does not answer; `Unsupported` if its stack has no postgres-meta, or the database
-/// refuses.
-pub(crate) async fn ask(call: &Call, view: &View, sql: &str) -> Result<Value> {
-    let meta = Upstream::of(call, view, SERVICE, PATH).await?;
-    let answer = meta.ask(call, Verb::POST, "/query", Some(&object!({ "query": sql }))).await?;
-    let status = answer.status();
-    let body: Value = answer.json().await.map_err(|error| {
-        Error::new(Kind::Unavailable, "read what the project's postgres-meta answered").because(error)
-    })?;
-    if status.is_success() {
-        return Ok(body);
-    }
-    let said = body.get("error").and_then(Value::as_str).unwrap_or("it gave no reason");
-    Err(Error::new(Kind::Unsupported, format!("ask the project's database: {said}")))
-}
-
 async fn list(call: Call, path: &'static str) -> Result<Response> {
     let view = View::named(&call).await?;
-    let meta = Upstream::of(&call, &view, SERVICE, PATH).await?;
+    let meta = meta(&call, &view, Access::Write).await?;
     let path =
         if call.raw_query().is_empty() { path.to_owned() } else { format!("{path}?{}", call.raw_query()) };
     Ok(upstream::passed_on(meta.ask(&call, Verb::GET, &path, None).await?))

@@ -18,6 +18,9 @@ pub(crate) struct View {
     pub(crate) stack: Option<StackSpec>,
 }
 
+/// The end of the word for a connection that can only read.
+pub(crate) const READ_ONLY: &str = ":read-only";
+
 /// What there is none of, in Studio's words: it compares them.
 pub(crate) fn not_found() -> Error {
     Error::new(Kind::NotFound, "Project not found")
@@ -118,6 +121,13 @@ impl View {
     pub(crate) fn connection_string(&self) -> Option<String> {
         let up = status::is_active(self.project.status) && self.database().is_some();
         up.then(|| format!("freehold:{}", self.project.reference))
+    }
+
+    /// The same for a connection that can only read, where the stack has what it takes.
+    pub(crate) fn read_only_connection_string(&self) -> Option<String> {
+        let secrets = &self.stack.as_ref()?.secrets;
+        let can = secrets.iter().any(|secret| secret.name.as_str() == super::meta::CRYPTO_KEY);
+        self.connection_string().filter(|_| can).map(|word| format!("{word}{READ_ONLY}"))
     }
 
     /// The whole project, as Studio's pages of it read it.

@@ -4,6 +4,7 @@
 
 mod access;
 mod commands;
+mod gateway;
 mod host;
 mod observation;
 mod openapi;

@@ -1,121 +1,19 @@
 //! SQL goes to the project's own postgres-meta with the project's own key, and nowhere else.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use freehold_core::{
-    ExposeSecret, ProjectRef, Status,
-    control_plane::TargetSettings,
-    memory::{MemoryBackend, MemoryStack},
-    stack::{SecretGenerator, SecretSpec, ServiceSpec},
-    store::PortPool,
-};
-use freehold_host::{SessionConfig, Sessions};
+use freehold_core::{ExposeSecret, Status};
 use serde_json::{Value, json};
-use warp::{Filter, Reply as _, http::StatusCode};
 
-use crate::people::{People, SECRET, session};
-
-/// What one gateway was asked: path and query, the key that it was given, the body.
-type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
-
-/// A host with one project, whose gateway is ours.
-struct World {
-    people: People,
-    project: ProjectRef,
-    asked: Asked,
-    service_key: String,
-}
+use crate::{
+    gateway::World,
+    people::{People, session},
+};
 
 impl World {
-    async fn new() -> Self {
-        let mut stack = MemoryStack::mock().unwrap();
-        stack.spec.services.push(ServiceSpec {
-            name: "meta".parse().unwrap(),
-            wire: "postgres-meta".into(),
-            default_on: true,
-            label: "Meta".into(),
-            description: String::new(),
-        });
-        stack.spec.secrets.push(SecretSpec {
-            name: "service_key".parse().unwrap(),
-            generator: SecretGenerator::Jwt {
-                key: "jwt_secret".parse().unwrap(),
-                claims: BTreeMap::from([("role".to_owned(), "service_role".into())]),
-                days: 30,
-            },
-        });
-        // The stack has two ports, the second is the gateway's: the pool is such that it is the one that we hold.
-        let (listener, port) = free_port().await;
-        let settings = TargetSettings {
-            port_pool: PortPool { first: port - 1, last: port },
-            ..TargetSettings::default()
-        };
-        let backend = MemoryBackend::new().unwrap().with_stacks(vec![stack]);
-        let secret = Some(SECRET.into());
-        let people = People::on(backend, settings, |accounts| {
-            accounts.sessions(Sessions::new(SessionConfig { secret, ..SessionConfig::default() }))
-        })
-        .await;
-        let project = people.project("demo").await;
-        let row = people.control.project(&project).await.unwrap();
-        assert_eq!(row.connection.unwrap().api.unwrap().internal.port, port);
-        let asked = Asked::default();
-        tokio::spawn(warp::serve(gateway(Arc::clone(&asked))).incoming(listener).run());
-        let secrets = people.control.secrets(&project).await.unwrap();
-        let service_key = secrets[&"service_key".parse().unwrap()].expose_secret().to_owned();
-        Self { people, project, asked, service_key }
-    }
-
     async fn query(&self, sql: &str, name: &str) -> crate::host::Reply {
-        let path = format!("/api/platform/pg-meta/{}/query?key=test", self.project);
-        self.people.send("POST", &path, Some(&session(name)), &json!({ "query": sql })).await
+        self.send(name, "POST", "/api/platform/pg-meta/{ref}/query?key=test", &json!({ "query": sql })).await
     }
-}
-
-/// A port of those that projects may have, held from now on: others that look for one at the same time get another.
-async fn free_port() -> (tokio::net::TcpListener, u16) {
-    for port in 31_000..32_700 {
-        if let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
-            return (listener, port);
-        }
-    }
-    panic!("no port is free");
-}
-
-/// A gateway with postgres-meta behind `/pg`.
-fn gateway(asked: Asked) -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::path::full().and(query).and(warp::header::<String>("apikey")).and(warp::body::bytes()).map(
-        move |path: warp::path::FullPath, query: String, key: String, body: warp::hyper::body::Bytes| {
-            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let path = if query.is_empty() {
-                path.as_str().to_owned()
-            } else {
-                format!("{}?{query}", path.as_str())
-            };
-            asked.lock().unwrap().push((path.clone(), key, body.clone()));
-            match (path.as_str(), body["query"].as_str()) {
-                ("/pg/query", Some("select broken")) => {
-                    let error = json!({ "error": "column \"broken\" does not exist", "code": "42703" });
-                    warp::reply::with_status(warp::reply::json(&error), StatusCode::BAD_REQUEST)
-                        .into_response()
-                }
-                ("/pg/query", Some("page")) => warp::reply::html("<script>alert(1)</script>").into_response(),
-                ("/pg/query", Some("lead away")) => {
-                    warp::redirect::found(warp::http::Uri::from_static("http://127.0.0.1:1/")).into_response()
-                }
-                ("/pg/query", _) => warp::reply::json(&json!([{ "value": 1 }])).into_response(),
-                ("/pg/generators/typescript?included_schemas=public", _) => {
-                    "export type Json = string".into_response()
-                }
-                _ => warp::reply::json(&json!([{ "name": "notes" }])).into_response(),
-            }
-        },
-    )
 }
 
 #[tokio::test]
@@ -123,11 +21,9 @@ async fn sql_and_lists_are_answered_by_the_projects_own_database() {
     let world = World::new().await;
     let reply = world.query("select 1 as value", "developer").await;
     assert_eq!((reply.status(), reply.json()), (200, json!([{ "value": 1 }])));
-    let asked = world.asked.lock().unwrap().pop().unwrap();
-    assert_eq!(
-        asked,
-        ("/pg/query".into(), world.service_key.clone(), json!({ "query": "select 1 as value" }))
-    );
+    let asked = world.last();
+    assert_eq!((asked.line.as_str(), &asked.key), ("POST /pg/query", &world.service_key));
+    assert_eq!(asked.body, json!({ "query": "select 1 as value" }));
 
     let broken = world.query("select broken", "owner").await;
     let message = broken.json()["message"].as_str().unwrap().to_owned();
@@ -138,15 +34,13 @@ async fn sql_and_lists_are_answered_by_the_projects_own_database() {
     let tables = format!("/api/platform/pg-meta/{}/tables?included_schemas=public", world.project);
     let tables = world.people.get(&tables, &session("reader")).await;
     assert_eq!((tables.status(), tables.json()), (200, json!([{ "name": "notes" }])));
-    assert_eq!(world.asked.lock().unwrap().pop().unwrap().0, "/pg/tables?included_schemas=public");
+    assert_eq!(world.last().line, "GET /pg/tables?included_schemas=public");
 
     let query = format!("/v1/projects/{}/database/query", world.project);
     let body = json!({ "query": "select $1::int", "parameters": [1] });
     let reply = world.people.send("POST", &query, Some(&session("admin")), &body).await;
     assert_eq!((reply.status(), reply.json()), (201, json!([{ "value": 1 }])));
-    assert_eq!(world.asked.lock().unwrap().pop().unwrap().2, body);
-    let body = json!({ "query": "select 1", "read_only": true });
-    assert_eq!(world.people.send("POST", &query, Some(&session("admin")), &body).await.status(), 501);
+    assert_eq!(world.last().body, body);
     let types = format!("/v1/projects/{}/types/typescript", world.project);
     let types = world.people.get(&types, &session("reader")).await;
     assert_eq!(types.json(), json!({ "types": "export type Json = string" }));
@@ -187,4 +81,56 @@ async fn a_stack_without_postgres_meta_says_so() {
     let reply = people.send("POST", &path, Some(&session("owner")), &json!({ "query": "select 1" })).await;
     assert_eq!(reply.status(), 501);
     assert!(reply.json()["message"].as_str().unwrap().contains("postgres-meta"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_query_works_as_the_login_role_or_as_one_that_only_reads_on_a_connection_that_nobody_else_can_read()
+{
+    let world = World::new().await;
+    let databases = world.send("owner", "GET", "/api/platform/projects/{ref}/databases", &Value::Null).await;
+    let words = databases.json();
+    let path = format!("/api/platform/pg-meta/{}/query", world.project);
+    let ask = async |word: &Value| {
+        let request = warp::test::request().method("POST").path(&path);
+        let request = request.header("authorization", format!("Bearer {}", session("owner")));
+        let request = request.header("x-connection-encrypted", word.as_str().unwrap());
+        let reply = request.json(&json!({ "query": "select 1" })).reply(&world.people.filter).await;
+        assert_eq!(reply.status(), 200);
+        world.last().connection.unwrap()
+    };
+    let secrets = world.people.control.secrets(&world.project).await.unwrap();
+    let secret = |name: &str| secrets[&name.parse().unwrap()].expose_secret();
+    let write = decrypted(&ask(&words[0]["connectionString"]).await, secret("pg_meta_crypto_key"));
+    let project = world.people.control.project(&world.project).await.unwrap();
+    let database = project.connection.unwrap().database.unwrap().endpoint.internal;
+    let expected = format!("postgresql://postgres:{}@{database}/postgres", secret("db_password"));
+    assert_eq!(write, expected);
+    let read = decrypted(&ask(&words[0]["connection_string_read_only"]).await, secret("pg_meta_crypto_key"));
+    assert!(read.starts_with("postgresql://freehold_read_only:") && !read.contains(secret("db_password")));
+    assert!(read.ends_with(&format!("@{database}/postgres")), "{read}");
+}
+
+/// As whoever has the key reads it.
+fn decrypted(text: &str, key: &str) -> String {
+    use aws_lc_rs::{
+        cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey},
+        iv::FixedLength,
+    };
+    use base64::Engine as _;
+    use md5::{Digest as _, Md5};
+    let data = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    let (salt, data) = (&data[8..16], &data[16..]);
+    let mut derived = Vec::new();
+    while derived.len() < 48 {
+        let last = derived.len().saturating_sub(16);
+        let digest =
+            Md5::new().chain_update(&derived[last..]).chain_update(key).chain_update(salt).finalize();
+        derived.extend_from_slice(&digest);
+    }
+    let key = UnboundCipherKey::new(&AES_256, &derived[..32]).unwrap();
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).unwrap();
+    let vector: [u8; 16] = derived[32..48].try_into().unwrap();
+    let mut data = data.to_vec();
+    let context = DecryptionContext::Iv128(FixedLength::from(vector));
+    String::from_utf8(key.decrypt(&mut data, context).unwrap().to_vec()).unwrap()
 }

@@ -15,7 +15,11 @@ use crate::{
     error::json,
     route::Route,
     rule::{At, Rule},
-    studio::{services, sql, view::View},
+    studio::{
+        meta::{Access, meta, run},
+        services,
+        view::View,
+    },
 };
 
 const ROUTE: &str = "/api/platform/projects/{ref}/config/realtime";
@@ -52,7 +56,7 @@ async fn show(call: Call) -> Result<Response> {
     if service.is_none_or(|name| view.project.excluded.contains(name)) {
         return Err(Error::new(Kind::Unsupported, "read Realtime's settings: the project does not run it"));
     }
-    let rows = sql::ask(&call, &view, TENANT).await?;
+    let rows = run(&call, &meta(&call, &view, Access::Write).await?, TENANT).await?;
     let tenant = &rows[0]["tenant"];
     let mut shown = object!({
         "connection_pool": null,
