@@ -9,7 +9,9 @@ use futures_util::future::{try_join, try_join_all};
 use tokio::sync::Semaphore;
 
 use crate::{
+    addresses,
     engine::{Container, Image, at},
+    error::EngineError,
     files::Files,
     gates::{Stage, Stages},
     graph::{ContainerNode, GivenFile, Graph, NetworkNode, Pull, VolumeNode},
@@ -156,8 +158,19 @@ impl Apply<'_> {
             return Ok(());
         }
         self.ctx.step("create network", "").await?;
-        let made = self.watch.engine.create_network(self.ctx, node).await;
+        let engine = &self.watch.engine;
+        let made = match self.taken(node) {
+            Some(taken) => engine.landed_network(self.ctx, node, taken).await,
+            None => engine.create_network(self.ctx, node).await,
+        };
         made.map_err(|error| at("create network", "", error))
+    }
+
+    /// Why a network must not be made on this machine, if the engine runs here.
+    fn taken(&self, node: &NetworkNode) -> Option<EngineError> {
+        let subnet = node.subnet.filter(|_| self.watch.prober.is_direct())?;
+        let interface = addresses::holder(subnet)?;
+        Some(EngineError::AddressesTaken { network: node.name.clone(), subnet, interface })
     }
 
     async fn volume(&self, node: &VolumeNode, observed: &Observed) -> Result<()> {

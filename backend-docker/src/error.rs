@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use bollard::errors::Error as Bollard;
 use freehold_core::{Detail, Error, Kind};
+use ipnet::Ipv4Net;
 
 /// A call to the engine that failed. It never leaves this crate: it becomes a [`freehold_core::Error`].
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,20 @@ pub(crate) enum EngineError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The machine has the addresses of a network to be made on another interface already. The engine would make it all
+    /// the same, and nothing in it could be reached from here.
+    #[error(
+        "create network {network}: this machine has addresses of {subnet} on {interface} already: remove that interface \
+         (`ip link delete {interface}`) if nobody uses it, or give the target another pool of subnets"
+    )]
+    AddressesTaken {
+        /// What was to be made.
+        network: String,
+        /// Its addresses.
+        subnet: Ipv4Net,
+        /// Where the machine has them.
+        interface: String,
+    },
     /// The call was cancelled, or its deadline passed.
     #[error(transparent)]
     Stopped(#[from] Error),
@@ -80,6 +95,7 @@ impl From<EngineError> for Error {
             EngineError::Stopped(error) => error,
             EngineError::NoAnswer { .. } => Self::new(Kind::Unavailable, text),
             EngineError::Unreachable { source, .. } => Self::new(Kind::Unavailable, text).because(source),
+            EngineError::AddressesTaken { .. } => Self::new(Kind::Conflict, text),
             EngineError::Unfit { .. } => Self::new(Kind::Unsupported, text),
             EngineError::Call { source, .. } => match taken_port(&source) {
                 Some(port) => Self::detailed(Detail::PortTaken { port }, text).because(source),

@@ -25,6 +25,7 @@
 //! - `engine` speaks to the engine, `observed` and `labels` find what is ours, `error` maps what goes wrong;
 //! - `project` is what each call of the contract comes to, `backend` the traits.
 
+mod addresses;
 mod apply;
 mod backend;
 mod compose;

@@ -1,6 +1,6 @@
 //! A control plane over a real store, with the targets that a test names.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use freehold_core::{
     ControlPlane, CreateProject, Keyring, OperationState, Project, ProjectRef, Status,
@@ -12,6 +12,7 @@ use freehold_docker::{DockerBackend, StackSource};
 use freehold_pg::{EmbeddedConfig, EmbeddedServer, PgStore};
 use freehold_shell::ShellBackend;
 use freehold_tests::{docker_host, passable_folder, workspace};
+use ipnet::Ipv4Net;
 use tempfile::TempDir;
 
 /// Far more than anything here takes, even on a busy machine.
@@ -108,9 +109,14 @@ async fn with_docker(
     let mut config = freehold_docker::Config::new(folder.path().join("docker"), [stack]);
     config.host = docker_host();
     let backend = DockerBackend::connect(config).await.unwrap();
-    // A pool of subnets beside those of other tests on the same engine.
+    // A pool of subnets beside those of other tests on the same engine, and of engines that were killed.
     let third = u8::try_from((settings.port_pool.first - 20_000) / 200).unwrap();
-    let network = format!("10.214.{third}.0/24").parse().unwrap();
+    let interfaces = if_addrs::get_if_addrs().unwrap();
+    let held = |pool: &Ipv4Net| {
+        interfaces.iter().any(|interface| matches!(interface.ip(), IpAddr::V4(ip) if pool.contains(&ip)))
+    };
+    let mut pools = (214..=220).map(|second| Ipv4Net::new_assert([10, second, third, 0].into(), 24));
+    let network = pools.find(|pool| !held(pool)).unwrap();
     let subnet_pool = freehold_core::store::SubnetPool { network, prefix: 28 };
     builder.target("docker".parse().unwrap(), Arc::new(backend), TargetSettings { subnet_pool, ..settings })
 }

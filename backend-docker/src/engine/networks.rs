@@ -79,7 +79,7 @@ impl Engine {
 
     /// Waits for a network that an earlier request of ours is making, as long as such a request may take; then it was
     /// somebody else's subnet.
-    async fn landed_network(
+    pub(crate) async fn landed_network(
         &self,
         ctx: &Context,
         node: &NetworkNode,

@@ -215,3 +215,58 @@ async fn a_creation_whose_answer_was_lost_is_taken_up_by_the_next_call() {
     fixture.backend.destroy(&ctx(), &runtime.project).await.unwrap();
     assert_eq!(fixture.census(&runtime.project).await, [""; 0]);
 }
+
+/// An interface of this machine, until it is dropped.
+struct Bridge(&'static str);
+
+impl Bridge {
+    fn new(name: &'static str, address: &str) -> Self {
+        let bridge = Self(name);
+        ip(&["link", "add", name, "type", "bridge"]);
+        ip(&["address", "add", address, "dev", name]);
+        bridge
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        ip(&["link", "delete", self.0]);
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let status = std::process::Command::new("ip").args(arguments).status().unwrap();
+    assert!(status.success(), "ip {arguments:?}: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subnet_that_an_interface_of_the_machine_has_is_refused_with_its_name() {
+    let compose = "
+services:
+  one:
+    image: freehold-test/sql-job:1
+    entrypoint: [sleep, infinity]
+    init: true
+";
+    let folder = stack(compose, "name = \"held\"\n");
+    let Some(fixture) = Fixture::new(folder.path()).await else { return };
+    if !std::fs::metadata("/proc/self").is_ok_and(|own| std::os::linux::fs::MetadataExt::st_uid(&own) == 0) {
+        eprintln!("skipped: only root can give the machine an interface");
+        return;
+    }
+    let runtime = fixture.runtime();
+    let (backend, ctx) = (&fixture.backend, ctx());
+    let subnet = runtime.subnet.unwrap();
+
+    let bridge =
+        Bridge::new("fh-test-held", &format!("{}/{}", subnet.hosts().next().unwrap(), subnet.prefix_len()));
+    let error = backend.provision(&ctx, &runtime).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict, "{error}");
+    let told = error.to_string();
+    assert!(told.contains(&subnet.to_string()) && told.contains("ip link delete fh-test-held"), "{told}");
+
+    drop(bridge);
+    backend.provision(&ctx, &runtime).await.unwrap();
+    backend.destroy(&ctx, &runtime.project).await.unwrap();
+    assert_eq!(fixture.census(&runtime.project).await, [""; 0]);
+}

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -211,9 +212,17 @@ pub(crate) fn free_ports(count: u16) -> PortBlock {
     }
 }
 
-/// A network that no other test of this program has: the engine refuses one that overlaps.
+/// A network that no other test of this program has, as the engine refuses one that overlaps, and no interface of this
+/// machine: an engine that was killed leaves its bridges.
 pub(crate) fn free_subnet() -> Ipv4Net {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let [third, fourth] = (TAKEN.fetch_add(1, Ordering::Relaxed) << 6).to_be_bytes();
-    Ipv4Net::new_assert([10, 213, third, fourth].into(), 26)
+    let interfaces = if_addrs::get_if_addrs().unwrap();
+    loop {
+        let [third, fourth] = (TAKEN.fetch_add(1, Ordering::Relaxed) << 6).to_be_bytes();
+        let subnet = Ipv4Net::new_assert([10, 213, third, fourth].into(), 26);
+        let held = |ip| matches!(ip, IpAddr::V4(ip) if subnet.contains(&ip));
+        if !interfaces.iter().any(|interface| held(interface.ip())) {
+            return subnet;
+        }
+    }
 }
