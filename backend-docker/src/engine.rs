@@ -165,11 +165,8 @@ impl Patience {
         if Instant::now() >= self.0 {
             return Ok(false);
         }
-        let pause = async {
-            tokio::time::sleep(PAUSE).await;
-            Ok(true)
-        };
-        ctx.bounded(what, pause).await
+        ctx.pause(what, PAUSE).await?;
+        Ok(true)
     }
 }
 

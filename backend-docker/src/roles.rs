@@ -106,11 +106,7 @@ impl Roles {
                 }
                 return Ok(None);
             }
-            let rest = async {
-                tokio::time::sleep(PAUSE).await;
-                Ok(())
-            };
-            ctx.bounded("reach the database inside its container", rest).await?;
+            ctx.pause("reach the database inside its container", PAUSE).await?;
         }
     }
 

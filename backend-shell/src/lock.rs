@@ -62,11 +62,7 @@ impl ProjectLock {
             if began.elapsed() > GRACE + BURIAL {
                 return Err(Failure::Lock { path: folder.path().to_owned() }.into());
             }
-            ctx.bounded("lock the project's folder", async {
-                tokio::time::sleep(TURN).await;
-                Ok(())
-            })
-            .await?;
+            ctx.pause("lock the project's folder", TURN).await?;
         }
     }
 

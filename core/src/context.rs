@@ -109,6 +109,18 @@ impl Context {
         }
     }
 
+    /// Waits that long before `what` is tried or looked at again, if the call may go on meanwhile.
+    ///
+    /// # Errors
+    /// `Cancelled`, or `Timeout` naming `what` was waited for.
+    pub async fn pause(&self, what: &str, pause: Duration) -> Result<()> {
+        let slept = async {
+            tokio::time::sleep(pause).await;
+            Ok(())
+        };
+        self.bounded(what, slept).await
+    }
+
     /// Whether the call may go on.
     ///
     /// # Errors
@@ -299,6 +311,15 @@ mod tests {
         let wait = ctx.bounded("wait for ever", std::future::pending::<Result<()>>());
         token.cancel();
         assert_eq!(wait.await.unwrap_err().kind(), Kind::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_ends_by_itself_or_with_the_deadline() {
+        let ctx = Context::new(Duration::from_secs(5));
+        ctx.pause("look again", Duration::from_secs(4)).await.unwrap();
+        let error = ctx.pause("look again", Duration::from_secs(4)).await.unwrap_err();
+        assert_eq!((error.kind(), ctx.remaining()), (Kind::Timeout, Duration::ZERO));
+        assert!(error.to_string().contains("look again"), "{error}");
     }
 
     #[tokio::test]

@@ -212,11 +212,7 @@ impl Work<'_> {
                     .with("step", "confirm health")
                     .with("service", service));
             }
-            let rest = async {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            };
-            self.ctx.bounded("confirm health", rest).await?;
+            self.ctx.pause("confirm health", pause).await?;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }

@@ -133,12 +133,8 @@ impl Inner {
         }
         let jitter = self.rng().random_range(0.5..1.0);
         let rest = self.settings.backoff_after(claimed.operation.takeovers).mul_f64(jitter);
-        let rest = async {
-            tokio::time::sleep(rest).await;
-            Ok(())
-        };
         // Whether it was cancelled meanwhile, the attempt finds out by itself.
-        let _ = ctx.bounded("rest", rest).await;
+        let _ = ctx.pause("rest", rest).await;
     }
 
     /// The operation's deadline on this host's own clock.

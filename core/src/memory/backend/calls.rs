@@ -169,11 +169,7 @@ impl MemoryBackend {
         self.reach(ctx)?;
         report.stdout(format!("{step} {service}\n").as_bytes());
         if !self.step_delay.is_zero() {
-            let wait = async {
-                tokio::time::sleep(self.step_delay).await;
-                Ok(())
-            };
-            ctx.bounded(step, wait)
+            ctx.pause(step, self.step_delay)
                 .await
                 .map_err(|error| error.with("step", step).with("service", service))?;
         }
