@@ -58,16 +58,7 @@ impl World {
 
     /// People without a project: the first that they make has the gateway.
     pub(crate) async fn people(stack: MemoryStack) -> (People, Log) {
-        let count = stack.spec.port_count();
-        let (listener, port) = free_port().await;
-        let pool = PortPool { first: port - 1, last: port - 2 + count };
-        let settings = TargetSettings { port_pool: pool, ..TargetSettings::default() };
-        let backend = MemoryBackend::new().unwrap().with_stacks(vec![stack]);
-        let people = People::on(backend, settings, |accounts| {
-            let secret = Some(SECRET.into());
-            accounts.sessions(Sessions::new(SessionConfig { secret, ..SessionConfig::default() }))
-        })
-        .await;
+        let (people, listener) = before_gateway(stack).await;
         let asked = Log::default();
         tokio::spawn(warp::serve(gateway(Arc::clone(&asked))).incoming(listener).run());
         (people, asked)
@@ -83,6 +74,22 @@ impl World {
     pub(crate) fn last(&self) -> Asked {
         self.asked.lock().unwrap().last().cloned().unwrap()
     }
+}
+
+/// People, and the listener at the address of the gateway that their first project has, which is the second port of the
+/// stack.
+pub(crate) async fn before_gateway(stack: MemoryStack) -> (People, tokio::net::TcpListener) {
+    let count = stack.spec.port_count();
+    let (listener, port) = free_port().await;
+    let pool = PortPool { first: port - 1, last: port - 2 + count };
+    let settings = TargetSettings { port_pool: pool, ..TargetSettings::default() };
+    let backend = MemoryBackend::new().unwrap().with_stacks(vec![stack]);
+    let people = People::on(backend, settings, |accounts| {
+        let secret = Some(SECRET.into());
+        accounts.sessions(Sessions::new(SessionConfig { secret, ..SessionConfig::default() }))
+    })
+    .await;
+    (people, listener)
 }
 
 /// A port of those that projects may have, held from now on: others that look for one at the same time get another.

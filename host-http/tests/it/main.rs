@@ -9,6 +9,8 @@ mod host;
 mod observation;
 mod openapi;
 mod people;
+#[cfg(feature = "store-pg")]
+mod postgres_meta;
 #[cfg(feature = "program")]
 mod program;
 mod rules;
