@@ -1,8 +1,6 @@
 //! The same request twice: how it is recognized, and what it is answered.
 
-use std::fmt;
-
-use secrecy::ExposeSecret as _;
+mod body;
 
 use super::{Accepted, Command, Inner};
 use crate::{
@@ -18,7 +16,7 @@ impl Inner {
             return Err(Error::invalid("idempotency key", "is not 1 to 255 bytes of text"));
         }
         let organization = self.organization_of(command).await?;
-        let body = self.request_key.hash(format!("{}", Exposed(command)).as_bytes());
+        let body = self.request_key.hash(&body::canonical(command)?);
         Ok(IdempotencyKey { organization, key: key.to_owned(), body })
     }
 
@@ -55,43 +53,5 @@ impl Inner {
             None => None,
         };
         Ok(Some(Accepted { project, operation, replayed: true }))
-    }
-}
-
-/// A command with its secrets in clear, only ever fed into an HMAC.
-struct Exposed<'a>(&'a Command);
-
-impl fmt::Display for Exposed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `Debug` of a command masks its secrets, so they are added behind it, each with its name.
-        write!(f, "{:?}", self.0)?;
-        match self.0 {
-            Command::Create(create) => {
-                for (name, value) in &create.secrets {
-                    write!(f, "\0{name}\0{}", value.expose_secret())?;
-                }
-                for (name, value) in &create.variables {
-                    write!(f, "\0{name}\0{}", value.expose_secret())?;
-                }
-                for file in &create.first_run {
-                    write!(f, "\0{}\0{}", file.name, file.content.expose_secret())?;
-                }
-                Ok(())
-            }
-            Command::Reconfigure(_, settings) => {
-                for (name, value) in &settings.secrets {
-                    write!(f, "\0{name}\0{}", value.expose_secret())?;
-                }
-                for (name, value) in settings.variables.iter().flatten() {
-                    write!(f, "\0{name}\0{}", value.expose_secret())?;
-                }
-                for (name, value) in &settings.amended {
-                    let value = value.as_ref().map_or("", |value| value.expose_secret());
-                    write!(f, "\0{name}\0{value}")?;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 }
