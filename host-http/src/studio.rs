@@ -5,6 +5,7 @@ mod absent;
 mod access_tokens;
 pub(crate) mod config;
 pub(crate) mod create;
+mod data_api;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod meta;
@@ -12,12 +13,15 @@ pub(crate) mod organizations;
 mod permissions;
 mod profile;
 mod projects;
+mod proxied;
 mod roles;
 pub(crate) mod services;
 mod settings;
 mod sign_in;
 pub(crate) mod sql;
 pub(crate) mod status;
+mod storage;
+mod users;
 pub(crate) mod variables;
 pub(crate) mod view;
 mod wizard;
@@ -40,6 +44,9 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         lifecycle::ROUTES,
         settings::ROUTES,
         sql::ROUTES,
+        storage::ROUTES,
+        users::ROUTES,
+        data_api::ROUTES,
     ]
     .iter()
     .chain(config::ROUTES)

@@ -130,7 +130,9 @@ impl Upstream {
 pub(crate) fn passed_on(answer: reqwest::Response) -> Response {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let is_json = kind.is_some_and(|kind| kind.split(';').next() == Some("application/json"));
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    // PostgREST describes itself as application/openapi+json.
+    let is_json = kind.is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"));
     let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
     let mut passed = 0;
     let bounded = answer.bytes_stream().map_err(std::io::Error::other).and_then(move |chunk| {

@@ -75,6 +75,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::new(Method::POST, "/api/platform/feedback/downgrade", Rule::Known, |_| {
         Box::pin(async { Ok(empty(StatusCode::CREATED)) })
     }),
+    of_project!(POST "/api/platform/auth/{ref}/validate/spam", OK, { "rules": [] }),
     of_project!(GET "/api/platform/projects/{ref}/load-balancers", OK, []),
     of_project!(GET "/api/platform/projects/{ref}/run-lints", OK, []),
     of_project!(GET "/api/platform/projects/{ref}/restore/versions", OK, { "available_versions": [] }),

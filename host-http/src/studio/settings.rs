@@ -1,16 +1,24 @@
 //! How a project is reached, with what keys, and who may.
 
+use std::time::Duration;
+
 use freehold_core::{
     Result,
     accounts::{Action, Decision, Place, Resource},
 };
+use reqwest::Method as Verb;
 use serde_json::json as object;
 use warp::{
     http::{Method, StatusCode},
     reply::Response,
 };
 
-use super::{keys::Keys, status, view::View};
+use super::{
+    keys::Keys,
+    proxied::{self, Part},
+    status,
+    view::View,
+};
 use crate::{
     call::Call,
     error::{json, private},
@@ -107,11 +115,27 @@ async fn databases_statuses(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, &[object!({ "identifier": view.project.reference, "status": status })]))
 }
 
-/// The version that the database told of itself; of the others nobody asked.
+/// How long a service may take to tell its version: it is worth no longer wait.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The version that the database told of itself, and those that the others tell now. Who tells none has none.
 async fn service_versions(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     let version = view.database().map(|database| database.version.as_str()).unwrap_or_default();
-    Ok(json(StatusCode::OK, &object!({ "supabase-postgres": version })))
+    let mut shown = object!({ "supabase-postgres": version });
+    let asked = async |part, path: &str, place: &str| {
+        let reply = proxied::read(&call, &view, part, (Verb::GET, path), None);
+        let reply = tokio::time::timeout(PATIENCE, reply).await.ok()?.ok()?.ok()?;
+        reply.pointer(place)?.as_str().map(str::to_owned)
+    };
+    let (auth, rest) =
+        tokio::join!(asked(Part::Auth, "/health", "/version"), asked(Part::Rest, "/", "/info/version"));
+    for (name, version) in [("gotrue", auth), ("postgrest", rest)] {
+        if let Some(version) = version {
+            shown[name] = version.into();
+        }
+    }
+    Ok(json(StatusCode::OK, &shown))
 }
 
 async fn members(call: Call) -> Result<Response> {

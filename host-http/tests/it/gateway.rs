@@ -148,6 +148,11 @@ fn answer(line: &str, body: &Value) -> warp::reply::Response {
             let error = json!({ "code": 404, "msg": "User not found" });
             warp::reply::with_status(warp::reply::json(&error), StatusCode::NOT_FOUND).into_response()
         }
+        (signed, _) if signed.starts_with("POST /storage/v1/object/sign/b/") => {
+            let path = signed.trim_start_matches("POST /storage/v1");
+            rows(json!({ "signedURL": format!("{path}?token=t") }))
+        }
+        ("GET /auth/v1/admin/users/u/factors", _) => rows(json!([])),
         _ => rows(json!([{ "name": "notes" }])),
     }
 }

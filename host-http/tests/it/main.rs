@@ -13,6 +13,7 @@ mod people;
 mod postgres_meta;
 #[cfg(feature = "program")]
 mod program;
+mod proxies;
 mod rules;
 mod sessions;
 mod settings;
