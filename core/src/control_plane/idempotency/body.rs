@@ -185,10 +185,7 @@ impl Bounds {
     }
 }
 
-fn exposed<'a, N>(
-    secrets: &'a BTreeMap<N, SecretString>,
-    name: fn(&N) -> &str,
-) -> BTreeMap<&'a str, &'a str> {
+fn exposed<N>(secrets: &BTreeMap<N, SecretString>, name: fn(&N) -> &str) -> BTreeMap<&str, &str> {
     secrets.iter().map(|(key, value)| (name(key), value.expose_secret())).collect()
 }
 

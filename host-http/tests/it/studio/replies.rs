@@ -16,6 +16,20 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("/billing/addons", &["selected_addons"]),
     ("/entitlements", &["entitlements", "entitlements[].hasAccess"]),
     ("/settings", &["service_api_keys", "app_config.endpoint", "status"]),
+    ("/pause/status", &["can_restore"]),
+    ("/databases-statuses", &["[].identifier", "[].status"]),
+    ("/config/postgrest", &["db_schema", "max_rows"]),
+    ("/config/pgbouncer", &["pgbouncer_enabled", "pool_mode", "db_port"]),
+    ("/config/supavisor", &["[].identifier", "[].connection_string", "[].pool_mode", "[].db_port"]),
+    ("/config/storage", &["fileSizeLimit", "features.imageTransformation.enabled"]),
+    ("/config", &["SITE_URL", "JWT_EXP"]),
+    ("/subscription", &["plan.id", "plan.name", "addons"]),
+    ("/backups", &["backups", "physicalBackupData", "pitr_enabled"]),
+    ("/downloadable-backups", &["backups"]),
+    ("/platform/projects POST", &["ref", "id", "status", "organization_slug", "name"]),
+    ("/restore POST", &["status", "id"]),
+    ("/invitations", &["invitations"]),
+    ("/service-versions", &["supabase-postgres"]),
     ("/roles", &["org_scoped_roles[].id", "org_scoped_roles[].base_role_id", "project_scoped_roles"]),
     ("/members", &["[].gotrue_id", "[].role_ids"]),
     ("/profile", &["id", "gotrue_id", "primary_email", "username", "disabled_features"]),
@@ -37,11 +51,29 @@ pub(super) fn check_with_each_field_removed(path: &str, reply: &Value) {
     if path.ends_with("/organizations/acme/projects") && some_projects {
         required.extend(CARDS);
     }
+    if path.ends_with("/health") {
+        required.extend(["[].name", "[].status", "[].healthy"]);
+    }
+    if path.ends_with("/api-keys") {
+        required.extend(["[].name", "[].api_key"]);
+    }
     for field in &required {
         assert!(holds(reply, field), "{path} lacks {field}: {reply}");
         let mut broken = reply.clone();
         remove(&mut broken, field);
         assert!(!required.iter().all(|field| holds(&broken, field)), "{path}: nobody misses {field}");
+    }
+    if path.ends_with("/permissions") {
+        let null = reply.as_array().unwrap().iter().any(|entry| entry["condition"].is_null());
+        assert!(null, "a missing condition is a refusal to Studio: {reply}");
+    }
+    if path.ends_with("/settings") {
+        let endpoint = reply["app_config"]["endpoint"].as_str().unwrap();
+        assert!(!endpoint.contains("://"), "it is no URL: {reply}");
+    }
+    if required.contains(&"connectionString") && reply["status"] == "ACTIVE_HEALTHY" {
+        let word = reply["connectionString"].as_str().unwrap_or_default();
+        assert!(!word.is_empty() && !word.contains(super::PASSWORD), "Studio would ask on and on: {reply}");
     }
     if path.ends_with("/databases") {
         assert!(path.contains(reply[0]["identifier"].as_str().unwrap()), "the primary is named by the ref");
@@ -49,7 +81,7 @@ pub(super) fn check_with_each_field_removed(path: &str, reply: &Value) {
 }
 
 fn required(path: &str) -> Vec<&'static str> {
-    let project = path.strip_prefix("/api/platform/projects/").is_some_and(|rest| !rest.contains('/'));
+    let project = path.strip_prefix("/api/platform/projects/").is_some_and(|rest| !rest.contains(['/', ' ']));
     let path = if project { "/platform/projects/{ref}" } else { path };
     let found = REQUIRED.iter().find(|(end, _)| path.ends_with(end));
     found.map(|(_, fields)| fields.to_vec()).unwrap_or_default()
