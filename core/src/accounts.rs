@@ -39,8 +39,8 @@ pub use self::{
     store::AccountStore,
 };
 use crate::{
-    error::{Error, Result},
-    names::{OrganizationId, Subject},
+    error::{Error, Kind, Result},
+    names::{OrganizationId, ServiceName, StackName, Subject, TargetName},
     project_ref::ProjectRef,
 };
 
@@ -53,8 +53,21 @@ pub struct Organization {
     pub number: i64,
     /// What people call it.
     pub name: String,
+    /// What its projects are made with where nothing is said.
+    pub defaults: ProjectDefaults,
     /// When it was created.
     pub created_at: OffsetDateTime,
+}
+
+/// What a project is made with where whoever makes it says nothing, nor knows of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProjectDefaults {
+    /// The target.
+    pub target: Option<TargetName>,
+    /// The stack.
+    pub stack: Option<StackName>,
+    /// Services that do not run; `None` is what the stack leaves out.
+    pub excluded: Option<Vec<ServiceName>>,
 }
 
 /// Somebody who can sign in.
@@ -178,6 +191,81 @@ impl fmt::Debug for NewAccessToken {
     }
 }
 
+/// A place in an organization that waits for somebody, by their address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its number.
+    pub id: i64,
+    /// Where to.
+    pub organization: OrganizationId,
+    /// For whom, in lower case.
+    pub email: String,
+    /// What they will hold.
+    pub grant: Grant,
+    /// When it was made, or made anew.
+    pub created_at: OffsetDateTime,
+    /// From when on it is worth nothing.
+    pub expires_at: OffsetDateTime,
+}
+
+/// An invitation to be kept.
+#[derive(Clone)]
+pub struct NewInvitation {
+    /// Where to.
+    pub organization: OrganizationId,
+    /// For whom.
+    pub email: String,
+    /// What they will hold.
+    pub grant: Grant,
+    /// The SHA-256 of the token that accepts it. Stores never see the token.
+    pub digest: [u8; 32],
+    /// See [`Invitation::expires_at`].
+    pub expires_at: OffsetDateTime,
+}
+
+impl fmt::Debug for NewInvitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewInvitation")
+            .field("organization", &self.organization)
+            .field("email", &self.email)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Invitation {
+    /// Checks that somebody may accept it now.
+    ///
+    /// # Errors
+    /// `Conflict` if it has expired, or is for another address.
+    pub fn admits(&self, person: &Person, now: OffsetDateTime) -> Result<()> {
+        if self.expires_at <= now {
+            return Err(Error::new(
+                Kind::Conflict,
+                "accept the invitation: it has expired; ask for a new one",
+            ));
+        }
+        if self.email != person.email {
+            return Err(Error::new(Kind::Conflict, "accept the invitation: it is for another address"));
+        }
+        Ok(())
+    }
+}
+
+/// What somebody holds who is given one grant more: nothing is taken from them.
+#[must_use]
+pub fn united(mut held: Vec<Grant>, more: &Grant) -> Vec<Grant> {
+    match held.iter_mut().find(|grant| grant.role == more.role) {
+        None => held.push(more.clone()),
+        Some(grant) => match (&mut grant.scope, &more.scope) {
+            (Scope::Projects(projects), Scope::Projects(others)) => projects.extend(others),
+            (scope, Scope::Everywhere) => *scope = Scope::Everywhere,
+            (Scope::Everywhere, Scope::Projects(_)) => {}
+        },
+    }
+    held.sort_by_key(|grant| grant.role);
+    held
+}
+
 impl Grant {
     /// A role in the whole organization.
     #[must_use]
@@ -209,14 +297,7 @@ impl Identity {
     /// # Errors
     /// `InvalidInput` if the address is none.
     pub fn new(subject: Subject, email: &str) -> Result<Self> {
-        let email = email.trim().to_lowercase();
-        let well_formed = email.len() <= 254
-            && email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-            && !email.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !well_formed {
-            return Err(Error::invalid("email", "is no e-mail address"));
-        }
-        Ok(Self { subject, email })
+        Ok(Self { subject, email: address(email)? })
     }
 
     /// What somebody is called before they said so: the part of the address before the `@`.
@@ -224,6 +305,21 @@ impl Identity {
     pub fn username(&self) -> &str {
         self.email.split('@').next().unwrap_or_default()
     }
+}
+
+/// An e-mail address in lower case.
+///
+/// # Errors
+/// `InvalidInput` if it is none.
+pub fn address(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let well_formed = email.len() <= 254
+        && email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if !well_formed {
+        return Err(Error::invalid("email", "is no e-mail address"));
+    }
+    Ok(email)
 }
 
 /// Checks what a store is to keep of somebody in an organization: each role once, no scope without projects.
@@ -266,6 +362,18 @@ mod tests {
         for wrong in ["", "ada", "@example.com", "ada@", "a b@c"] {
             assert!(Identity::new("s1".parse().unwrap(), wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn who_is_given_more_loses_nothing() {
+        let project = |letter: char| letter.to_string().repeat(20).parse::<ProjectRef>().unwrap();
+        let held = vec![Grant::everywhere(Role::Developer), Grant::on(Role::ReadOnly, [project('a')])];
+        let narrower = united(held.clone(), &Grant::on(Role::Developer, [project('b')]));
+        assert_eq!(narrower, held);
+        let wider = united(held.clone(), &Grant::on(Role::ReadOnly, [project('b')]));
+        assert_eq!(wider[1], Grant::on(Role::ReadOnly, [project('a'), project('b')]));
+        let more = united(held, &Grant::everywhere(Role::Administrator));
+        assert_eq!((more.len(), more[0].role), (3, Role::Administrator));
     }
 
     #[test]

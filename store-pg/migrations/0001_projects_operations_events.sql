@@ -214,7 +214,11 @@ CREATE TABLE freehold.organizations (
     id         text COLLATE "C" CONSTRAINT organizations_id PRIMARY KEY,
     number     bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT organizations_number UNIQUE,
     name       text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- What its projects are made with where nothing is said.
+    default_target   text COLLATE "C",
+    default_stack    text COLLATE "C",
+    default_excluded text[]
 );
 
 CREATE TABLE freehold.people (
@@ -242,6 +246,21 @@ CREATE TABLE freehold.grants (
 );
 
 CREATE INDEX grants_of_person ON freehold.grants (person);
+
+-- Places in organizations that wait for somebody, by their address.
+CREATE TABLE freehold.invitations (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization text COLLATE "C" NOT NULL CONSTRAINT invitations_organization REFERENCES freehold.organizations,
+    email        text NOT NULL,
+    role         text COLLATE "C" NOT NULL,
+    projects     text[],
+    digest       bytea NOT NULL CONSTRAINT invitations_digest UNIQUE,
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at   timestamptz NOT NULL,
+    CONSTRAINT invitations_email UNIQUE (organization, email),
+    CONSTRAINT invitations_known_role CHECK (role IN ('owner', 'administrator', 'developer', 'read_only')),
+    CONSTRAINT invitations_for_something CHECK (cardinality(projects) > 0)
+);
 
 CREATE TABLE freehold.access_tokens (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

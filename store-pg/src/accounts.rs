@@ -1,6 +1,7 @@
 //! The [`AccountStore`]: each method is answered by the file that is named for what it is about.
 
 mod grants;
+mod invitations;
 mod organizations;
 mod people;
 mod tokens;
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use freehold_core::{
     OrganizationId, Result, Subject,
     accounts::{
-        AccessToken, AccountStore, Grant, Identity, Member, Membership, Names, NewAccessToken, Organization,
-        Person, PersonId, check_grants, check_name,
+        AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
+        NewInvitation, Organization, Person, PersonId, ProjectDefaults, address, check_grants, check_name,
     },
 };
 
@@ -39,6 +40,14 @@ impl AccountStore for PgStore {
     async fn rename_organization(&self, id: &OrganizationId, name: &str) -> Result<Organization> {
         check_name("name", name)?;
         Ok(organizations::rename(self.pool(), id, name).await?)
+    }
+
+    async fn set_defaults(&self, id: &OrganizationId, defaults: &ProjectDefaults) -> Result<Organization> {
+        Ok(organizations::set_defaults(self.pool(), id, defaults).await?)
+    }
+
+    async fn delete_organization(&self, id: &OrganizationId) -> Result<()> {
+        Ok(organizations::delete(self.pool(), id).await?)
     }
 
     async fn person(&self, subject: &Subject) -> Result<Option<Person>> {
@@ -73,6 +82,28 @@ impl AccountStore for PgStore {
     ) -> Result<()> {
         check_grants(grants)?;
         Ok(grants::put(self.pool(), organization, person, grants).await?)
+    }
+
+    async fn invite(&self, invitation: &NewInvitation) -> Result<Invitation> {
+        let email = address(&invitation.email)?;
+        check_grants(std::slice::from_ref(&invitation.grant))?;
+        Ok(invitations::invite(self.pool(), &email, invitation).await?)
+    }
+
+    async fn invitations(&self, organization: &OrganizationId) -> Result<Vec<Invitation>> {
+        Ok(invitations::of(self.pool(), organization).await?)
+    }
+
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool> {
+        Ok(invitations::delete(self.pool(), organization, id).await?)
+    }
+
+    async fn invitation(&self, digest: &[u8; 32]) -> Result<Option<Invitation>> {
+        Ok(invitations::by_digest(self.pool(), digest).await?)
+    }
+
+    async fn accept_invitation(&self, digest: &[u8; 32], person: PersonId) -> Result<Membership> {
+        Ok(invitations::accept(self.pool(), digest, person).await?)
     }
 
     async fn create_token(&self, token: &NewAccessToken) -> Result<AccessToken> {

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::{
-    AccessToken, Grant, Identity, Member, Membership, Names, NewAccessToken, Organization, Person, PersonId,
+    AccessToken, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken, NewInvitation,
+    Organization, Person, PersonId, ProjectDefaults,
 };
 use crate::{
     error::Result,
@@ -52,6 +53,19 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound`, `InvalidInput` (name).
     async fn rename_organization(&self, id: &OrganizationId, name: &str) -> Result<Organization>;
+
+    /// Sets what an organization's projects are made with where nothing is said.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn set_defaults(&self, id: &OrganizationId, defaults: &ProjectDefaults) -> Result<Organization>;
+
+    /// Removes an organization with all that is held in it. Its projects are the caller's to see to: this store knows
+    /// of none.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn delete_organization(&self, id: &OrganizationId) -> Result<()>;
 
     /// The person of a subject.
     ///
@@ -101,6 +115,36 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
         person: PersonId,
         grants: &[Grant],
     ) -> Result<()>;
+
+    /// Keeps an invitation; one for the same address in the same organization becomes this one.
+    ///
+    /// # Errors
+    /// `NotFound` (organization), `InvalidInput` (address, grant), `AlreadyExists` if somebody of that address is a member.
+    async fn invite(&self, invitation: &NewInvitation) -> Result<Invitation>;
+
+    /// The invitations to an organization, oldest first, those that expired included.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn invitations(&self, organization: &OrganizationId) -> Result<Vec<Invitation>>;
+
+    /// Takes an invitation back. False if there is no such.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool>;
+
+    /// The invitation whose token has this digest, also if it has expired.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn invitation(&self, digest: &[u8; 32]) -> Result<Option<Invitation>>;
+
+    /// Gives a person what the invitation holds for them, beside what they hold, and removes it.
+    ///
+    /// # Errors
+    /// `NotFound`; as [`Invitation::admits`].
+    async fn accept_invitation(&self, digest: &[u8; 32], person: PersonId) -> Result<Membership>;
 
     /// Keeps a token.
     ///

@@ -11,8 +11,9 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     accounts::{
-        AccessToken, AccountStore, Grant, Identity, Member, Membership, Names, NewAccessToken, Organization,
-        Person, PersonId, Role, Scope, check_grants, check_name,
+        AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
+        NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, Scope, address, check_grants,
+        check_name, united,
     },
     clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
@@ -35,6 +36,7 @@ struct State {
     people: BTreeMap<PersonId, Person>,
     grants: BTreeMap<(OrganizationId, PersonId), Vec<Grant>>,
     tokens: BTreeMap<i64, ([u8; 32], AccessToken)>,
+    invitations: BTreeMap<i64, ([u8; 32], Invitation)>,
 }
 
 impl MemoryAccounts {
@@ -135,8 +137,13 @@ impl AccountStore for MemoryAccounts {
             return Err(Error::new(Kind::AlreadyExists, message));
         }
         let number = state.next();
-        let made =
-            Organization { id: id.clone(), number, name: name.to_owned(), created_at: self.clock.now() };
+        let made = Organization {
+            id: id.clone(),
+            number,
+            name: name.to_owned(),
+            defaults: ProjectDefaults::default(),
+            created_at: self.clock.now(),
+        };
         state.organizations.insert(id.clone(), made.clone());
         if let Some(owner) = owner {
             state.grants.insert((id.clone(), owner), vec![Grant::everywhere(Role::Owner)]);
@@ -167,6 +174,21 @@ impl AccountStore for MemoryAccounts {
         let found = state.organizations.get_mut(id).ok_or_else(|| Error::not_found("organization", id))?;
         name.clone_into(&mut found.name);
         Ok(found.clone())
+    }
+
+    async fn set_defaults(&self, id: &OrganizationId, defaults: &ProjectDefaults) -> Result<Organization> {
+        let mut state = self.state();
+        let found = state.organizations.get_mut(id).ok_or_else(|| Error::not_found("organization", id))?;
+        found.defaults = defaults.clone();
+        Ok(found.clone())
+    }
+
+    async fn delete_organization(&self, id: &OrganizationId) -> Result<()> {
+        let mut state = self.state();
+        state.organizations.remove(id).ok_or_else(|| Error::not_found("organization", id))?;
+        state.grants.retain(|(of, _), _| of != id);
+        state.invitations.retain(|_, (_, invitation)| invitation.organization != *id);
+        Ok(())
     }
 
     async fn person(&self, subject: &Subject) -> Result<Option<Person>> {
@@ -247,6 +269,69 @@ impl AccountStore for MemoryAccounts {
         Ok(())
     }
 
+    async fn invite(&self, new: &NewInvitation) -> Result<Invitation> {
+        let email = address(&new.email)?;
+        check_grants(std::slice::from_ref(&new.grant))?;
+        let mut state = self.state();
+        if !state.organizations.contains_key(&new.organization) {
+            return Err(Error::not_found("organization", &new.organization));
+        }
+        let is_member = |person: &Person| {
+            person.email == email && state.grants.contains_key(&(new.organization.clone(), person.id))
+        };
+        if state.people.values().any(is_member) {
+            return Err(member_already(&email));
+        }
+        let former = |(_, invitation): &&([u8; 32], Invitation)| {
+            invitation.organization == new.organization && invitation.email == email
+        };
+        let former = state.invitations.values().find(former).map(|(_, invitation)| invitation.id);
+        let made = Invitation {
+            id: former.unwrap_or_else(|| state.next()),
+            organization: new.organization.clone(),
+            email,
+            grant: new.grant.clone(),
+            created_at: self.clock.now(),
+            expires_at: new.expires_at,
+        };
+        state.invitations.insert(made.id, (new.digest, made.clone()));
+        Ok(made)
+    }
+
+    async fn invitations(&self, organization: &OrganizationId) -> Result<Vec<Invitation>> {
+        let state = self.state();
+        let all = state.invitations.values().map(|(_, invitation)| invitation);
+        Ok(all.filter(|invitation| invitation.organization == *organization).cloned().collect())
+    }
+
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool> {
+        let mut state = self.state();
+        let there = state.invitations.get(&id).is_some_and(|(_, one)| one.organization == *organization);
+        Ok(there && state.invitations.remove(&id).is_some())
+    }
+
+    async fn invitation(&self, digest: &[u8; 32]) -> Result<Option<Invitation>> {
+        let state = self.state();
+        let found = state.invitations.values().find(|(of, _)| of == digest);
+        Ok(found.map(|(_, invitation)| invitation.clone()))
+    }
+
+    async fn accept_invitation(&self, digest: &[u8; 32], person: PersonId) -> Result<Membership> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let person = state.existing(person)?.clone();
+        let found = state.invitations.values().find(|(of, _)| of == digest);
+        let (_, invitation) =
+            found.cloned().ok_or_else(|| Error::not_found("invitation", "by that token"))?;
+        invitation.admits(&person, now)?;
+        state.invitations.remove(&invitation.id);
+        let key = (invitation.organization.clone(), person.id);
+        let held = state.grants.remove(&key).unwrap_or_default();
+        let grants = united(held, &invitation.grant);
+        state.grants.insert(key, grants.clone());
+        Ok(Membership { organization: invitation.organization, grants })
+    }
+
     async fn create_token(&self, token: &NewAccessToken) -> Result<AccessToken> {
         check_name("name", &token.name)?;
         let mut state = self.state();
@@ -289,6 +374,10 @@ impl AccountStore for MemoryAccounts {
         let owner = token.owner;
         Ok(state.people.get(&owner).cloned())
     }
+}
+
+fn member_already(email: &str) -> Error {
+    Error::new(Kind::AlreadyExists, format!("invite {email}: they are a member already"))
 }
 
 fn last_owner(organization: &OrganizationId) -> Error {

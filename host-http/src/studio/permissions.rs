@@ -196,6 +196,7 @@ mod tests {
             id: "acme".parse().unwrap(),
             number: 7,
             name: "Acme".into(),
+            defaults: freehold_core::accounts::ProjectDefaults::default(),
             created_at: time::OffsetDateTime::UNIX_EPOCH,
         };
         let held = permissions(&[Grant::everywhere(Role::Owner)]);

@@ -20,6 +20,7 @@ const OF_ORGANIZATION: &str = "SELECT p.id, p.subject, p.email, p.username, p.fi
     FROM freehold.grants g JOIN freehold.people p ON p.id = g.person WHERE g.organization = $1 ORDER BY p.id, g.role";
 /// Whoever changes what is held in an organization waits for the others who do: the last owner is somebody for all.
 const LOCK: &str = "SELECT id FROM freehold.organizations WHERE id = $1 FOR NO KEY UPDATE";
+const HELD: &str = "SELECT role, projects FROM freehold.grants WHERE organization = $1 AND person = $2";
 const REMOVE: &str = "DELETE FROM freehold.grants WHERE organization = $1 AND person = $2";
 const ADD: &str =
     "INSERT INTO freehold.grants (organization, person, role, projects) VALUES ($1, $2, $3, $4)";
@@ -69,18 +70,11 @@ pub(super) async fn put(
     const VERB: &str = "set what a member holds";
     let mut transaction = transaction::begin(pool, VERB).await?;
     let work = async {
-        let locked: Option<String> = sqlx::query_scalar(LOCK)
-            .bind(organization.as_str())
-            .fetch_optional(&mut *transaction)
-            .await
-            .during(VERB)?;
-        locked.ok_or_else(|| Error::not_found("organization", organization))?;
+        lock(&mut transaction, organization).await?;
         let person_exists = sqlx::query("SELECT FROM freehold.people WHERE id = $1").bind(person.0);
         let found = person_exists.fetch_optional(&mut *transaction).await.during(VERB)?;
         found.ok_or_else(|| Error::not_found("person", person.0))?;
-        let remove = sqlx::query(REMOVE).bind(organization.as_str()).bind(person.0);
-        remove.execute(&mut *transaction).await.during(VERB)?;
-        add(&mut transaction, organization, person, grants).await?;
+        replace(&mut transaction, organization, person, grants).await?;
         let orphaned = sqlx::query_scalar(ORPHANED).bind(organization.as_str());
         if orphaned.fetch_one(&mut *transaction).await.during(VERB)? {
             let message =
@@ -93,6 +87,49 @@ pub(super) async fn put(
     transaction::end(transaction, work, VERB).await
 }
 
+/// Makes whoever else changes what is held in an organization wait.
+///
+/// # Errors
+/// `NotFound`.
+pub(super) async fn lock(connection: &mut PgConnection, organization: &OrganizationId) -> Result<()> {
+    let locked: Option<String> = sqlx::query_scalar(LOCK)
+        .bind(organization.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .during("lock an organization")?;
+    locked.map(drop).ok_or_else(|| Error::not_found("organization", organization).into())
+}
+
+/// What a person holds in one organization.
+pub(super) async fn held(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    person: PersonId,
+) -> Result<Vec<Grant>> {
+    let rows = sqlx::query(HELD).bind(organization.as_str()).bind(person.0).fetch_all(connection).await;
+    rows.during("read what a member holds")?.iter().map(grant).collect()
+}
+
+/// Sets what a person holds in an organization that is locked.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    person: PersonId,
+    grants: &[Grant],
+) -> Result<()> {
+    let remove = sqlx::query(REMOVE).bind(organization.as_str()).bind(person.0);
+    remove.execute(&mut *connection).await.during("set what a member holds")?;
+    add(connection, organization, person, grants).await
+}
+
+/// The projects that a grant is for, as they are kept: none is the whole organization.
+pub(super) fn projects(grant: &Grant) -> Option<Vec<&str>> {
+    match &grant.scope {
+        Scope::Everywhere => None,
+        Scope::Projects(projects) => Some(projects.iter().map(|project| project.as_str()).collect()),
+    }
+}
+
 /// Adds what a person who holds nothing there yet is to hold.
 pub(super) async fn add(
     connection: &mut PgConnection,
@@ -101,15 +138,11 @@ pub(super) async fn add(
     grants: &[Grant],
 ) -> Result<()> {
     for grant in grants {
-        let projects: Option<Vec<&str>> = match &grant.scope {
-            Scope::Everywhere => None,
-            Scope::Projects(projects) => Some(projects.iter().map(|project| project.as_str()).collect()),
-        };
         sqlx::query(ADD)
             .bind(organization.as_str())
             .bind(person.0)
             .bind(grant.role.as_str())
-            .bind(projects)
+            .bind(projects(grant))
             .execute(&mut *connection)
             .await
             .during("add what a member holds")?;

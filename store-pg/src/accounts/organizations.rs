@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, OrganizationId,
-    accounts::{Grant, Organization, PersonId, Role},
+    accounts::{Grant, Organization, PersonId, ProjectDefaults, Role},
 };
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -14,14 +14,35 @@ use crate::{
     transaction,
 };
 
+/// An organization's columns, between what is said before and after them.
+macro_rules! organization {
+    ($head:literal, $tail:literal) => {
+        concat!($head, "id, number, name, created_at, default_target, default_stack, default_excluded", $tail)
+    };
+}
+
 const ADD: &str =
-    "INSERT INTO freehold.organizations (id, name) VALUES ($1, $2) RETURNING id, number, name, created_at";
-const ONE: &str = "SELECT id, number, name, created_at FROM freehold.organizations WHERE id = $1";
-const ALL: &str = "SELECT id, number, name, created_at FROM freehold.organizations o \
-    WHERE $1::bigint IS NULL \
-    OR EXISTS (SELECT FROM freehold.grants g WHERE g.organization = o.id AND g.person = $1) ORDER BY number";
+    organization!("INSERT INTO freehold.organizations (id, name) VALUES ($1, $2) RETURNING ", "");
+const ONE: &str = organization!("SELECT ", " FROM freehold.organizations WHERE id = $1");
+const ALL: &str = organization!(
+    "SELECT ",
+    " FROM freehold.organizations o WHERE $1::bigint IS NULL \
+      OR EXISTS (SELECT FROM freehold.grants g WHERE g.organization = o.id AND g.person = $1) ORDER BY number"
+);
 const RENAME: &str =
-    "UPDATE freehold.organizations SET name = $2 WHERE id = $1 RETURNING id, number, name, created_at";
+    organization!("UPDATE freehold.organizations SET name = $2 WHERE id = $1 RETURNING ", "");
+const SET_DEFAULTS: &str = organization!(
+    "UPDATE freehold.organizations SET default_target = $2, default_stack = $3, default_excluded = $4 \
+     WHERE id = $1 RETURNING ",
+    ""
+);
+const HELD_IN: [&str; 2] = [
+    "DELETE FROM freehold.invitations WHERE organization = $1",
+    "DELETE FROM freehold.grants WHERE organization = $1",
+];
+/// Whoever changes what is held in it waits, and then finds none.
+const LOCK: &str = "SELECT id FROM freehold.organizations WHERE id = $1 FOR UPDATE";
+const DELETE: &str = "DELETE FROM freehold.organizations WHERE id = $1";
 
 #[derive(Debug, sqlx::FromRow)]
 struct Row {
@@ -29,12 +50,25 @@ struct Row {
     number: i64,
     name: String,
     created_at: OffsetDateTime,
+    default_target: Option<String>,
+    default_stack: Option<String>,
+    default_excluded: Option<Vec<String>>,
 }
 
 impl Row {
     fn read(self) -> Result<Organization> {
+        let excluded = self.default_excluded.map(|names| {
+            names.iter().map(|name| parse("default_excluded", name)).collect::<Result<Vec<_>>>()
+        });
+        let target = self.default_target.map(|name| parse("default_target", &name));
+        let stack = self.default_stack.map(|name| parse("default_stack", &name));
+        let defaults = ProjectDefaults {
+            target: target.transpose()?,
+            stack: stack.transpose()?,
+            excluded: excluded.transpose()?,
+        };
         let id = parse("organization", &self.id)?;
-        Ok(Organization { id, number: self.number, name: self.name, created_at: self.created_at })
+        Ok(Organization { id, number: self.number, name: self.name, defaults, created_at: self.created_at })
     }
 }
 
@@ -79,4 +113,39 @@ pub(super) async fn rename(pool: &PgPool, id: &OrganizationId, name: &str) -> Re
     let renamed = sqlx::query_as(RENAME).bind(id.as_str()).bind(name).fetch_optional(pool).await;
     let row: Option<Row> = renamed.during("rename an organization")?;
     row.ok_or_else(|| Error::not_found("organization", id))?.read()
+}
+
+pub(super) async fn set_defaults(
+    pool: &PgPool,
+    id: &OrganizationId,
+    defaults: &ProjectDefaults,
+) -> Result<Organization> {
+    let excluded = defaults.excluded.as_ref();
+    let excluded: Option<Vec<&str>> = excluded.map(|names| names.iter().map(|name| name.as_str()).collect());
+    let set = sqlx::query_as(SET_DEFAULTS)
+        .bind(id.as_str())
+        .bind(defaults.target.as_ref().map(|name| name.as_str()))
+        .bind(defaults.stack.as_ref().map(|name| name.as_str()))
+        .bind(excluded);
+    let row: Option<Row> = set.fetch_optional(pool).await.during("set an organization's defaults")?;
+    row.ok_or_else(|| Error::not_found("organization", id))?.read()
+}
+
+pub(super) async fn delete(pool: &PgPool, id: &OrganizationId) -> Result<()> {
+    const VERB: &str = "delete an organization";
+    let mut transaction = transaction::begin(pool, VERB).await?;
+    let work = async {
+        let locked: Option<String> = sqlx::query_scalar(LOCK)
+            .bind(id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .during(VERB)?;
+        locked.ok_or_else(|| Error::not_found("organization", id))?;
+        for statement in HELD_IN.into_iter().chain([DELETE]) {
+            sqlx::query(statement).bind(id.as_str()).execute(&mut *transaction).await.during(VERB)?;
+        }
+        Ok(())
+    };
+    let work = work.await;
+    transaction::end(transaction, work, VERB).await
 }

@@ -74,6 +74,16 @@ pub(super) async fn of_subject(pool: &PgPool, subject: &Subject) -> Result<Optio
     row.map(PersonRow::read).transpose()
 }
 
+/// A person by their number.
+///
+/// # Errors
+/// `NotFound`.
+pub(super) async fn of_number(connection: &mut PgConnection, id: PersonId) -> Result<Person> {
+    let row: Option<PersonRow> =
+        sqlx::query_as(OF_NUMBER).bind(id.0).fetch_optional(connection).await.during("read a person")?;
+    row.ok_or_else(|| Error::not_found("person", id.0))?.read()
+}
+
 pub(super) async fn enroll(pool: &PgPool, identity: &Identity) -> Result<(Person, bool)> {
     const VERB: &str = "enroll a person";
     let mut transaction = transaction::begin(pool, VERB).await?;

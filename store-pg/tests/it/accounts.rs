@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use freehold_core::{
     Kind, OrganizationId, ProjectRef,
-    accounts::{AccountStore, Grant, Identity, Names, NewAccessToken, Person, PersonId, Role},
+    accounts::{
+        AccountStore, Grant, Identity, Names, NewAccessToken, NewInvitation, Person, PersonId,
+        ProjectDefaults, Role,
+    },
     memory::MemoryAccounts,
 };
 use futures_util::future::join_all;
@@ -162,5 +165,101 @@ async fn a_token_acts_for_its_owner_until_it_expires_or_is_deleted() {
         assert_eq!(store.use_token(&[1; 32]).await.unwrap(), None);
         let ownerless = NewAccessToken { owner: PersonId(-1), ..token(4, None) };
         assert_eq!(store.create_token(&ownerless).await.unwrap_err().kind(), Kind::NotFound, "{store:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_organizations_defaults_are_kept_and_taken_back() {
+    for store in stores().await {
+        let acme = organization("acme");
+        let made = store.create_organization(&acme, "Acme", None).await.unwrap();
+        assert_eq!(made.defaults, ProjectDefaults::default());
+        for defaults in [
+            ProjectDefaults {
+                target: Some("attic".parse().unwrap()),
+                stack: Some("supabase".parse().unwrap()),
+                excluded: Some(vec!["storage".parse().unwrap(), "auth".parse().unwrap()]),
+            },
+            ProjectDefaults { excluded: Some(vec![]), ..ProjectDefaults::default() },
+            ProjectDefaults::default(),
+        ] {
+            let set = store.set_defaults(&acme, &defaults).await.unwrap();
+            assert_eq!((&set.name, &set.defaults), (&made.name, &defaults), "{store:?}");
+            assert_eq!(store.organization(&acme).await.unwrap().unwrap().defaults, defaults);
+        }
+        let nowhere = store.set_defaults(&organization("nowhere"), &ProjectDefaults::default()).await;
+        assert_eq!(nowhere.unwrap_err().kind(), Kind::NotFound);
+    }
+}
+
+fn invitation(organization: &OrganizationId, name: &str, grant: Grant, digest: u8) -> NewInvitation {
+    NewInvitation {
+        organization: organization.clone(),
+        email: format!(" {name}@Example.com"),
+        grant,
+        digest: [digest; 32],
+        expires_at: OffsetDateTime::now_utc() + Duration::days(7),
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_once_by_whom_it_is_for_and_takes_nothing_from_them() {
+    for store in stores().await {
+        let (acme, ada, bob) =
+            (organization("acme"), person(&*store, "ada").await, person(&*store, "bob").await);
+        store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
+        let developer = Grant::everywhere(Role::Developer);
+        let first = store.invite(&invitation(&acme, "bob", developer.clone(), 1)).await.unwrap();
+        assert_eq!((first.email.as_str(), &first.grant), ("bob@example.com", &developer));
+        let narrow = Grant::on(Role::Developer, [project('a')]);
+        let again = store.invite(&invitation(&acme, "bob", narrow.clone(), 2)).await.unwrap();
+        assert_eq!((again.id, &again.grant), (first.id, &narrow), "{store:?}");
+        assert_eq!(store.invitation(&[1; 32]).await.unwrap(), None, "the first token is worth nothing");
+        assert_eq!(store.invitations(&acme).await.unwrap(), [again.clone()]);
+        assert_eq!(store.invitation(&[2; 32]).await.unwrap(), Some(again));
+        let stolen = store.accept_invitation(&[2; 32], ada.id).await.unwrap_err();
+        assert_eq!(stolen.kind(), Kind::Conflict, "{store:?}");
+        assert_eq!(store.invitations(&acme).await.unwrap().len(), 1, "who may not accept it leaves it there");
+        let accepted = join_all((0..2).map(|_| store.accept_invitation(&[2; 32], bob.id))).await;
+        let (good, bad): (Vec<_>, Vec<_>) = accepted.into_iter().partition(Result::is_ok);
+        assert_eq!((good.len(), bad.len()), (1, 1), "{store:?}");
+        assert_eq!(store.memberships(bob.id).await.unwrap()[0].grants, [narrow]);
+        let member = store.invite(&invitation(&acme, "bob", developer, 3)).await.unwrap_err();
+        assert_eq!(member.kind(), Kind::AlreadyExists, "{store:?}");
+
+        let carol = person(&*store, "carol").await;
+        let reader = Grant::everywhere(Role::ReadOnly);
+        let late = NewInvitation {
+            expires_at: OffsetDateTime::now_utc() - Duration::days(1),
+            ..invitation(&acme, "carol", reader.clone(), 4)
+        };
+        let late = store.invite(&late).await.unwrap();
+        let expired = store.accept_invitation(&[4; 32], carol.id).await.unwrap_err();
+        assert!(expired.to_string().contains("expired"), "{expired}");
+        assert!(store.delete_invitation(&acme, late.id).await.unwrap());
+        assert!(!store.delete_invitation(&acme, late.id).await.unwrap());
+        let nowhere = store.invite(&invitation(&organization("nowhere"), "carol", reader, 5)).await;
+        assert_eq!(nowhere.unwrap_err().kind(), Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn an_organization_goes_with_all_that_is_held_in_it_and_nothing_else() {
+    for store in stores().await {
+        let (acme, other) = (organization("acme"), organization("other"));
+        let ada = person(&*store, "ada").await;
+        for id in [&acme, &other] {
+            store.create_organization(id, "Name", Some(ada.id)).await.unwrap();
+            let reader = Grant::everywhere(Role::ReadOnly);
+            let digest = if *id == acme { 1 } else { 2 };
+            store.invite(&invitation(id, "bob", reader, digest)).await.unwrap();
+        }
+        store.delete_organization(&acme).await.unwrap();
+        assert_eq!(store.organization(&acme).await.unwrap(), None);
+        assert_eq!(store.invitation(&[1; 32]).await.unwrap(), None);
+        let left: Vec<_> = store.memberships(ada.id).await.unwrap();
+        assert_eq!((left.len(), &left[0].organization), (1, &other), "{store:?}");
+        assert!(store.invitation(&[2; 32]).await.unwrap().is_some());
+        assert_eq!(store.delete_organization(&acme).await.unwrap_err().kind(), Kind::NotFound);
     }
 }
