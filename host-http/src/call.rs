@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::Pin, str::FromStr, time::Duration};
 
 use freehold_core::{
-    Error, Kind, OperationId, Project, ProjectRef, Result,
+    Error, Kind, OperationId, OrganizationId, Project, ProjectRef, Result,
     accounts::{AccountStore, Caller, Identity},
     control_plane::ControlPlane,
 };
@@ -38,6 +38,7 @@ pub(crate) struct Call {
     peer: Option<Peer>,
     known: Option<Known>,
     project: Option<Project>,
+    organization: Option<OrganizationId>,
     parameters: Parameters,
     headers: HeaderMap,
     query: String,
@@ -104,6 +105,7 @@ pub(crate) fn call(api: &Api) -> impl Filter<Extract = (Call,), Error = Rejectio
             peer,
             known: None,
             project: None,
+            organization: None,
             parameters: Parameters::default(),
             headers,
             query,
@@ -226,6 +228,16 @@ impl Call {
     /// Keeps the project that the rule looked at.
     pub(crate) fn keep(&mut self, project: Project) {
         self.project = Some(project);
+    }
+
+    /// The organization that the body names, which the rule looked at.
+    pub(crate) fn kept_organization(&self) -> Option<&OrganizationId> {
+        self.organization.as_ref()
+    }
+
+    /// Keeps the organization that the rule looked at.
+    pub(crate) fn keep_organization(&mut self, organization: OrganizationId) {
+        self.organization = Some(organization);
     }
 
     /// A header's text, if it is there and readable.

@@ -1,9 +1,14 @@
 //! The Management API (`/v1/**`, and `/api/v1/**` as Studio calls it): what `supabase` tooling and SDKs ask of projects.
 
+mod absent;
 mod api_keys;
 mod database;
 mod health;
+mod migrations;
+mod network;
+mod organizations;
 mod projects;
+mod settings;
 
 use crate::route::Route;
 
@@ -21,11 +26,19 @@ use v1;
 
 /// All routes of this surface.
 pub(crate) fn all() -> impl Iterator<Item = Route> {
-    projects::ROUTES
-        .iter()
-        .chain(api_keys::ROUTES)
-        .chain(health::ROUTES)
-        .chain(database::ROUTES)
-        .flatten()
-        .cloned()
+    [
+        organizations::ROUTES,
+        projects::ROUTES,
+        api_keys::ROUTES,
+        health::ROUTES,
+        database::ROUTES,
+        migrations::ROUTES,
+        settings::ROUTES,
+        network::ROUTES,
+        absent::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
+    .flatten()
+    .cloned()
 }

@@ -32,8 +32,8 @@ pub(crate) enum At {
     Operation,
     /// In the organization that the path names (`{slug}`).
     Organization,
-    /// In the organization that this field of the body names.
-    OrganizationIn(&'static str),
+    /// In the organization that the body names, in the first of these fields that it has.
+    OrganizationIn(&'static [&'static str]),
 }
 
 impl Rule {
@@ -90,11 +90,15 @@ impl Rule {
                 let organization = call.parameter("slug").parse()?;
                 in_organization(call.caller(), action, resource, &organization)
             }
-            Self::May(action, resource, At::OrganizationIn(field)) => {
+            Self::May(action, resource, At::OrganizationIn(fields)) => {
                 let body: Value = call.json()?;
-                let named = body.get(field).and_then(Value::as_str);
-                let named = named.ok_or_else(|| Error::invalid(field, "is missing, or no text"))?;
-                in_organization(call.caller(), action, resource, &OrganizationId::new(named)?)
+                let named = fields.iter().find_map(|field| body.get(field)?.as_str());
+                let named =
+                    named.ok_or_else(|| Error::invalid(&fields.join(" or "), "is missing, or no text"))?;
+                let organization = OrganizationId::new(named)?;
+                let verdict = in_organization(call.caller(), action, resource, &organization);
+                call.keep_organization(organization);
+                verdict
             }
         }
     }

@@ -27,7 +27,10 @@ use crate::{
 };
 
 pub(crate) const ROUTES: &[[Route; 2]] = &[
-    v1!(POST "/projects/{ref}/database/query", MAY_QUERY, |call| Box::pin(query(call))),
+    v1!(POST "/projects/{ref}/database/query", MAY_QUERY, |call| Box::pin(query(call, None))),
+    v1!(POST "/projects/{ref}/database/query/read-only", MAY_QUERY, |call| {
+        Box::pin(query(call, Some(Access::Read)))
+    }),
     v1!(GET "/projects/{ref}/types/typescript",
         Rule::May(Action::ReadSchema, Resource::Tables, At::Project),
         |call| Box::pin(typescript(call))),
@@ -42,15 +45,16 @@ struct Query {
     read_only: bool,
 }
 
-async fn query(call: Call) -> Result<Response> {
+/// Runs SQL. Where the path does not say what it may do, the body does.
+async fn query(call: Call, access: Option<Access>) -> Result<Response> {
     let view = View::named(&call).await?;
     let sent = call.json::<Query>()?;
     let mut body = object!({ "query": sent.query });
     if let Some(parameters) = sent.parameters {
         body["parameters"] = parameters.into();
     }
-    let access = if sent.read_only { Access::Read } else { Access::Write };
-    let meta = meta(&call, &view, access).await?;
+    let asked = if sent.read_only { Access::Read } else { Access::Write };
+    let meta = meta(&call, &view, access.unwrap_or(asked)).await?;
     let answer = meta.ask(&call, Verb::POST, "/query", Some(&body)).await?;
     if !answer.status().is_success() {
         return Ok(upstream::refusal(&call, answer).await);

@@ -17,7 +17,7 @@ use crate::{
     route::Route,
     rule::{At, Rule},
     studio::{
-        create, lifecycle, organizations,
+        create, lifecycle, organizations, projects,
         view::{self, View},
     },
 };
@@ -25,12 +25,14 @@ use crate::{
 const SEEN: Rule = Rule::May(Action::Read, Resource::Project, At::Project);
 
 pub(crate) const ROUTES: &[[Route; 2]] = &[
-    v1!(GET "/organizations", Rule::Known, |call| Box::pin(list_organizations(call))),
     v1!(GET "/projects", Rule::Known, |call| Box::pin(list(call))),
     v1!(POST "/projects",
-        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn("organization_slug")),
+        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn(&["organization_slug", "organization_id"])),
         |call| Box::pin(create(call))),
     v1!(GET "/projects/{ref}", SEEN, |call| Box::pin(show(call))),
+    v1!(PATCH "/projects/{ref}", Rule::May(Action::Update, Resource::Project, At::Project), |call| {
+        Box::pin(projects::rename(call))
+    }),
     v1!(DELETE "/projects/{ref}", Rule::May(Action::Delete, Resource::Project, At::Project), |call| {
         Box::pin(delete(call))
     }),
@@ -40,8 +42,10 @@ pub(crate) const ROUTES: &[[Route; 2]] = &[
     v1!(POST "/projects/{ref}/restore", Rule::May(Action::Operate, Resource::Resume, At::Project), |call| {
         Box::pin(restore(call))
     }),
+    v1!(GET "/projects/{ref}/restore", SEEN, |call| Box::pin(versions(call))),
     v1!(GET "/projects/{ref}/branches", SEEN, |call| Box::pin(branches(call))),
     v1!(GET "/projects/{ref}/upgrade/status", SEEN, |call| Box::pin(upgrade_status(call))),
+    v1!(GET "/projects/{ref}/upgrade/eligibility", SEEN, |call| Box::pin(upgrade_eligibility(call))),
 ];
 
 fn shown(view: &View) -> Value {
@@ -63,12 +67,6 @@ fn shown(view: &View) -> Value {
             "release_channel": "ga",
         },
     })
-}
-
-async fn list_organizations(call: Call) -> Result<Response> {
-    let found = organizations::of_caller(&call).await?;
-    let shown = |one: freehold_core::accounts::Organization| object!({ "id": one.id, "slug": one.id, "name": one.name });
-    Ok(json(StatusCode::OK, &found.into_iter().map(shown).collect::<Vec<_>>()))
 }
 
 async fn list(call: Call) -> Result<Response> {
@@ -103,6 +101,12 @@ async fn restore(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, &object!({})))
 }
 
+/// A project resumes with the stack that it has: there is nothing to choose from.
+async fn versions(call: Call) -> Result<Response> {
+    View::named(&call).await?;
+    Ok(json(StatusCode::OK, &object!({ "available_versions": [] })))
+}
+
 /// Freehold has no branches.
 async fn branches(call: Call) -> Result<Response> {
     View::named(&call).await?;
@@ -113,4 +117,25 @@ async fn branches(call: Call) -> Result<Response> {
 async fn upgrade_status(call: Call) -> Result<Response> {
     View::named(&call).await?;
     Ok(json(StatusCode::OK, &object!({ "databaseUpgradeStatus": null })))
+}
+
+/// For the same reason none can be.
+async fn upgrade_eligibility(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    let version = view.database().map(|database| database.version.as_str()).unwrap_or_default();
+    let shown = object!({
+        "eligible": false,
+        "current_app_version": version,
+        "current_app_version_release_channel": "ga",
+        "latest_app_version": version,
+        "target_upgrade_versions": [],
+        "duration_estimate_hours": 0,
+        "legacy_auth_custom_roles": [],
+        "objects_to_be_dropped": [],
+        "unsupported_extensions": [],
+        "user_defined_objects_in_internal_schemas": [],
+        "validation_errors": [],
+        "warnings": [],
+    });
+    Ok(json(StatusCode::OK, &shown))
 }

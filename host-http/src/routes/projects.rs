@@ -26,7 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::new(
         Method::POST,
         "/api/freehold/v1/projects",
-        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn("organization")),
+        Rule::May(Action::Create, Resource::Projects, At::OrganizationIn(&["organization"])),
         |call| Box::pin(create(call)),
     ),
     Route::new(Method::GET, "/api/freehold/v1/projects", Rule::Known, |call| Box::pin(list(call))),

@@ -1,10 +1,10 @@
 //! The settings of a project's services: read from what the project and its stack say, changed by a reconfigure.
 
-mod auth;
-mod pooler;
+pub(crate) mod auth;
+pub(crate) mod pooler;
 pub(crate) mod postgrest;
 mod realtime;
-mod storage;
+pub(crate) mod storage;
 
 use crate::route::Route;
 

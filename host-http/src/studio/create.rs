@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    Error, FirstRunFile, Kind, OrganizationId, ProjectName, Result,
+    Error, FirstRunFile, Kind, ProjectName, Result,
     accounts::{Action, Resource},
     control_plane::CreateProject,
     project::Annotations,
@@ -31,17 +31,16 @@ use crate::{
 pub(crate) const ROUTES: &[Route] = &[Route::new(
     Method::POST,
     "/api/platform/projects",
-    Rule::May(Action::Create, Resource::Projects, At::OrganizationIn("organization_slug")),
+    Rule::May(Action::Create, Resource::Projects, At::OrganizationIn(&["organization_slug"])),
     |call| Box::pin(create(call)),
 )];
 
 /// The file that the wizard's SQL becomes.
 const FIRST_RUN: &str = "50-wizard.sql";
 
-/// What the wizard sends. `organization_id` and whatever else it has is passed over.
+/// What the wizard sends. The organization is the one that the rule looked at; whatever else it has is passed over.
 #[derive(Deserialize)]
 struct Create {
-    organization_slug: OrganizationId,
     name: ProjectName,
     db_pass: Option<Secret>,
     /// A display name from Studio's wizard; the Management API calls it `region`.
@@ -76,7 +75,7 @@ async fn create(call: Call) -> Result<Response> {
 /// Makes the project that the body describes, as the Management API does too.
 pub(crate) async fn made(call: &Call) -> Result<View> {
     let sent = call.json::<Create>()?;
-    let slug = &sent.organization_slug;
+    let slug = call.kept_organization().ok_or_else(|| Error::invalid("organization_slug", "is missing"))?;
     let organization = call.accounts()?.organization(slug).await?.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("organization_slug: organization {slug} not found"))
     })?;

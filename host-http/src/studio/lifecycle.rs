@@ -153,7 +153,16 @@ struct ChangePassword {
 }
 
 async fn change_password(call: Call) -> Result<Response> {
-    let view = View::named(&call).await?;
+    set_password(&call).await?;
+    Ok(empty(StatusCode::OK))
+}
+
+/// Gives the database the password that the body has, as the management API does too.
+///
+/// # Errors
+/// `InvalidInput` without one, `Unsupported` without a database, `Conflict` while the project cannot be reconfigured.
+pub(crate) async fn set_password(call: &Call) -> Result<()> {
+    let view = View::named(call).await?;
     let password = call.json::<ChangePassword>()?.password;
     if password.expose().is_empty() {
         return Err(Error::invalid("password", "is empty"));
@@ -164,6 +173,5 @@ async fn change_password(call: Call) -> Result<Response> {
     })?;
     let secrets = BTreeMap::from([(database.password.clone(), password.into_inner())]);
     let settings = Reconfigure { secrets, ..Reconfigure::default() };
-    call.control().reconfigure(&view.project.reference, settings).await?;
-    Ok(empty(StatusCode::OK))
+    call.control().reconfigure(&view.project.reference, settings).await.map(drop)
 }

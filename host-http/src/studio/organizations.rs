@@ -112,7 +112,7 @@ pub(crate) async fn of_caller(call: &Call) -> Result<Vec<Organization>> {
 ///
 /// # Errors
 /// `NotFound` in Studio's words: the superuser may ask for any.
-pub(super) async fn named(call: &Call) -> Result<Organization> {
+pub(crate) async fn named(call: &Call) -> Result<Organization> {
     let found = call.accounts()?.organization(&call.parameter("slug").parse()?).await?;
     found.ok_or_else(|| Error::new(Kind::NotFound, "Organization not found"))
 }
@@ -132,22 +132,30 @@ struct Create {
     name: String,
 }
 
-/// Makes an organization whose owner is the caller. Its slug is made of its name.
 async fn create(call: Call) -> Result<Response> {
+    let made = made(&call).await?;
+    Ok(json(StatusCode::CREATED, &shown(&call, made)))
+}
+
+/// Makes the organization that the body names, as the management API does too. Its owner is the caller; its slug is made
+/// of its name.
+///
+/// # Errors
+/// `InvalidInput` naming the field.
+pub(crate) async fn made(call: &Call) -> Result<Organization> {
     let name = call.json::<Create>()?.name.trim().to_owned();
     check_name("name", &name)?;
     let (accounts, owner) = (call.accounts()?, call.caller().person.as_ref().map(|person| person.id));
     let slug = slug(&name);
-    let made = match accounts.create_organization(&slug.parse()?, &name, owner).await {
+    match accounts.create_organization(&slug.parse()?, &name, owner).await {
         Err(error) if error.kind() == Kind::AlreadyExists => {
             // The end of such a UUID is random (RFC 9562 section 5.7).
             let number = Uuid::now_v7().simple().to_string();
             let other = format!("{slug}-{}", number.get(24..).unwrap_or_default());
-            accounts.create_organization(&other.parse()?, &name, owner).await?
+            accounts.create_organization(&other.parse()?, &name, owner).await
         }
-        made => made?,
-    };
-    Ok(json(StatusCode::CREATED, &shown(&call, made)))
+        made => made,
+    }
 }
 
 /// A name as part of a URL: small letters, digits and single hyphens, 40 at most.

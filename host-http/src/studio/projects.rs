@@ -86,7 +86,7 @@ async fn list(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, if paged { &page } else { &page["projects"] }))
 }
 
-async fn of_organization(call: Call) -> Result<Response> {
+pub(crate) async fn of_organization(call: Call) -> Result<Response> {
     let organization = organizations::named(&call).await?;
     let views = view::all(&call, &[organization]).await?;
     Ok(json(StatusCode::OK, &page(views, &call.query()?, View::card)?))
@@ -106,7 +106,7 @@ struct Rename {
     name: ProjectName,
 }
 
-async fn rename(call: Call) -> Result<Response> {
+pub(crate) async fn rename(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     let project = call.control().rename(&view.project.reference, call.json::<Rename>()?.name).await?;
     let shown = object!({ "id": project.id, "ref": project.reference, "name": project.name });

@@ -13,7 +13,7 @@ pub(super) const fn id(role: Role) -> i64 {
 }
 
 /// What a role is called.
-pub(super) const fn title(role: Role) -> &'static str {
+pub(crate) const fn title(role: Role) -> &'static str {
     match role {
         Role::Owner => "Owner",
         Role::Administrator => "Administrator",

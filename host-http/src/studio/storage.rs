@@ -25,7 +25,7 @@ use crate::{
     rule::{At, Rule},
 };
 
-const READ: Rule = Rule::May(Action::InspectStorage, Resource::Anything, At::Project);
+pub(crate) const READ: Rule = Rule::May(Action::InspectStorage, Resource::Anything, At::Project);
 const ADMINISTER: Rule = Rule::May(Action::AdministerStorage, Resource::Anything, At::Project);
 const WRITE: Rule = Rule::May(Action::WriteStorage, Resource::Anything, At::Project);
 
@@ -63,7 +63,7 @@ async fn pass(call: &Call, verb: Verb, path: &str, body: Option<Value>) -> Resul
     proxied::pass(call, &view, Part::Storage, (verb, path), body.as_ref()).await
 }
 
-async fn buckets(call: Call) -> Result<Response> {
+pub(crate) async fn buckets(call: Call) -> Result<Response> {
     let query = call.raw_query();
     let path = if query.is_empty() { "/bucket".to_owned() } else { format!("/bucket?{query}") };
     pass(&call, Verb::GET, &path, None).await

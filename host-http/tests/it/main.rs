@@ -6,6 +6,11 @@ mod access;
 mod commands;
 mod gateway;
 mod host;
+mod management;
+#[cfg(feature = "store-pg")]
+mod mcp;
+#[cfg(feature = "store-pg")]
+mod migrations;
 mod observation;
 mod openapi;
 mod people;

@@ -29,19 +29,24 @@ fn program() -> Result<PathBuf, String> {
     if newest.map(|version| version.path().join("bin/initdb")).all(|initdb| !initdb.exists()) {
         return Err("PostgreSQL's server programs are not in /usr/lib/postgresql".to_owned());
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/fetch-postgres-meta");
-    let fetched = std::process::Command::new(script).output().map_err(|error| error.to_string())?;
+    fetched("postgres-meta")
+}
+
+/// A program of Supabase's own from npm, if it can be had here; else why not.
+pub(crate) fn fetched(name: &str) -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/fetch-npm");
+    let fetched = std::process::Command::new(script).arg(name).output().map_err(|error| error.to_string())?;
     if !fetched.status.success() {
         let said = String::from_utf8_lossy(&fetched.stderr).trim().to_owned();
-        return Err(format!("postgres-meta is not to be had: {said}"));
+        return Err(format!("{name} is not to be had: {said}"));
     }
     Ok(String::from_utf8_lossy(&fetched.stdout).trim().into())
 }
 
 /// A project whose database and postgres-meta are real.
-struct World {
-    people: People,
-    project: ProjectRef,
+pub(crate) struct World {
+    pub(crate) people: People,
+    pub(crate) project: ProjectRef,
     _meta: Child,
     _server: Server,
 }
@@ -60,7 +65,7 @@ impl Drop for Server {
 }
 
 impl World {
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let program = match program() {
             Ok(program) => program,
             Err(reason) => {
@@ -92,6 +97,7 @@ impl World {
         psql(&superuser, "select pg_reload_conf()").await;
         let superuser = superuser.rsplit_once('/').unwrap().0.to_owned() + "/postgres";
         psql(&superuser, "alter schema public owner to postgres").await;
+        psql(&superuser, "grant create on database postgres to postgres").await;
 
         let (meta, port) = start(&program, &superuser, &secret("pg_meta_crypto_key")).await;
         let proxy = behind(port, secret("service_role_key"));

@@ -296,7 +296,7 @@ async fn what_is_not_there_is_said_and_counted() {
     let bare = studio.people.get("/api/platform/projects", &studio.token).await.json();
     assert!(bare.is_array(), "without `Version: 2` a list is bare: {bare}");
     assert_eq!(studio.get("/api/platform/something-new").await.status(), 404);
-    let beyond = studio.get("/v1/projects/aaaaaaaaaaaaaaaaaaaa/functions").await;
+    let beyond = studio.get("/v1/projects/aaaaaaaaaaaaaaaaaaaa/something-new").await;
     assert!(beyond.status() == 501 && beyond.json()["message"].is_string());
     let figures = studio.people.get("/metrics", studio.people.superuser.expose()).await.text();
     assert!(figures.contains("freehold_unknown_routes_total{surface=\"studio\"} 1"), "{figures}");

@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-const READ: Rule = Rule::May(Action::Read, Resource::AuthSettings, At::Project);
-const UPDATE: Rule = Rule::May(Action::Update, Resource::AuthSettings, At::Project);
+pub(crate) const READ: Rule = Rule::May(Action::Read, Resource::AuthSettings, At::Project);
+pub(crate) const UPDATE: Rule = Rule::May(Action::Update, Resource::AuthSettings, At::Project);
 
 pub(super) const ROUTES: &[Route] = &[
     Route::new(Method::GET, "/api/platform/auth/{ref}/config", READ, |call| Box::pin(show(call))),
@@ -62,7 +62,12 @@ const SETTINGS: &[(&str, &str, Form)] = &[
 /// What stands for a secret that is set. Sent back it changes nothing.
 const STARS: &str = "********";
 
-fn shown(variables: &Variables<'_>) -> Value {
+/// The settings of a project, by Studio's names.
+pub(crate) async fn settings(call: &Call, view: &View) -> Result<Map<String, Value>> {
+    Ok(shown(&Variables::of(call, view).await?))
+}
+
+fn shown(variables: &Variables<'_>) -> Map<String, Value> {
     let value = |name: &str, form: Form| match form {
         Form::Text => variables.text(name).map_or(Value::from(""), Value::from),
         Form::Number => variables.number(name).map_or(Value::Null, Value::from),
@@ -72,21 +77,29 @@ fn shown(variables: &Variables<'_>) -> Value {
     };
     let settings = SETTINGS.iter().filter(|(_, name, _)| variables.has(name));
     let settings = settings.map(|(field, name, form)| ((*field).to_owned(), value(name, *form)));
-    Value::Object(settings.collect())
+    settings.collect()
 }
 
 async fn show(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
-    Ok(private(StatusCode::OK, &shown(&Variables::of(&call, &view).await?)))
+    Ok(private(StatusCode::OK, &settings(&call, &view).await?))
+}
+
+async fn amend(call: Call) -> Result<Response> {
+    let view = View::named(&call).await?;
+    change(&call, &view, &call.json()?).await?;
+    Ok(private(StatusCode::OK, &settings(&call, &view).await?))
 }
 
 /// Changes what differs. What there is no setting for is refused by its name, unless the form merely sends back that it
 /// has none.
-async fn amend(call: Call) -> Result<Response> {
-    let view = View::named(&call).await?;
-    let (sent, variables) = (call.json::<Map<String, Value>>()?, Variables::of(&call, &view).await?);
+///
+/// # Errors
+/// `Unsupported`, `InvalidInput`, each naming the field; `Conflict` while the project cannot be reconfigured.
+pub(crate) async fn change(call: &Call, view: &View, sent: &Map<String, Value>) -> Result<()> {
+    let variables = Variables::of(call, view).await?;
     let mut changes = Changes::default();
-    for (field, value) in &sent {
+    for (field, value) in sent {
         let Some((_, name, form)) = SETTINGS.iter().find(|(known, ..)| known == field) else {
             if is_nothing(value) {
                 continue;
@@ -100,8 +113,7 @@ async fn amend(call: Call) -> Result<Response> {
         let text = written(field, *form, value)?;
         variables.change(&mut changes, field, name, text)?;
     }
-    changes.apply(&call, &view).await?;
-    Ok(private(StatusCode::OK, &shown(&Variables::of(&call, &view).await?)))
+    changes.apply(call, view).await
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-const SEEN: Rule = Rule::May(Action::Read, Resource::Project, At::Project);
-const UPDATE: Rule = Rule::May(Action::Update, Resource::Project, At::Project);
+pub(crate) const SEEN: Rule = Rule::May(Action::Read, Resource::Project, At::Project);
+pub(crate) const UPDATE: Rule = Rule::May(Action::Update, Resource::Project, At::Project);
 
 pub(super) const ROUTES: &[Route] = &[
     Route::new(Method::GET, "/api/platform/projects/{ref}/config/supavisor", SEEN, |call| {
@@ -88,7 +88,7 @@ impl Pooler {
     }
 }
 
-async fn supavisor(call: Call) -> Result<Response> {
+pub(crate) async fn supavisor(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     Ok(json(StatusCode::OK, &supavisor_rows(&call, &view).await?))
 }
@@ -178,7 +178,7 @@ async fn change(call: &Call, view: &View) -> Result<()> {
     changes.apply(call, view).await
 }
 
-async fn amend_supavisor(call: Call) -> Result<Response> {
+pub(crate) async fn amend_supavisor(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     change(&call, &view).await?;
     Ok(json(StatusCode::OK, &supavisor_rows(&call, &view).await?))

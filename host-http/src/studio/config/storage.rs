@@ -56,13 +56,13 @@ async fn shown(call: &Call, view: &View) -> Result<Value> {
     }))
 }
 
-async fn show(call: Call) -> Result<Response> {
+pub(crate) async fn show(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     Ok(json(StatusCode::OK, &shown(&call, &view).await?))
 }
 
 /// Refuses what differs from what is.
-async fn amend(call: Call) -> Result<Response> {
+pub(crate) async fn amend(call: Call) -> Result<Response> {
     let view = View::named(&call).await?;
     let (sent, settings) = (call.json::<Value>()?, shown(&call, &view).await?);
     if !is_within(&sent, &settings) {
