@@ -52,6 +52,7 @@ mod tests {
                 Rule::May(_, _, At::Operation) => route.path.contains("/operations/{id}"),
                 Rule::Member | Rule::May(_, _, At::Organization) => route.path.contains("{slug}"),
                 Rule::May(_, _, At::OrganizationIn(_)) => route.path.ends_with("/projects"),
+                Rule::Invited => route.path.ends_with("/invitations/{token}"),
                 Rule::Anyone | Rule::Known | Rule::Superuser => {
                     !["{ref}", "{slug}"].iter().any(|parameter| route.path.contains(parameter))
                 }

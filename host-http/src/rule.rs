@@ -19,6 +19,8 @@ pub(crate) enum Rule {
     Superuser,
     /// Whoever may know of the organization that the path names: its members, also those of one project alone.
     Member,
+    /// Whoever has a valid credential and the token of an invitation, which the path names: the handler looks at that.
+    Invited,
     /// Whoever may do this to that, there.
     May(Action, Resource, At),
 }
@@ -55,7 +57,7 @@ impl Rule {
             Self::Member | Self::May(_, _, At::Organization | At::OrganizationIn(_)) => {
                 "Organization not found"
             }
-            Self::Anyone | Self::Known | Self::Superuser => "Not found",
+            Self::Anyone | Self::Known | Self::Superuser | Self::Invited => "Not found",
         }
     }
 
@@ -65,7 +67,7 @@ impl Rule {
     /// `NotFound` for what they may not know of; `Err(Forbidden)` for what they may not do.
     pub(crate) async fn check(self, call: &mut Call) -> Result<Result<(), Forbidden>> {
         match self {
-            Self::Anyone | Self::Known => Ok(Ok(())),
+            Self::Anyone | Self::Known | Self::Invited => Ok(Ok(())),
             Self::Superuser => Ok(if call.caller().superuser { Ok(()) } else { Err(Forbidden) }),
             Self::Member => {
                 let organization: OrganizationId = call.parameter("slug").parse()?;

@@ -6,8 +6,10 @@ mod access_tokens;
 pub(crate) mod config;
 pub(crate) mod create;
 mod data_api;
+mod invitations;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
+mod members;
 pub(crate) mod meta;
 pub(crate) mod organizations;
 mod permissions;
@@ -39,6 +41,8 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         access_tokens::ROUTES,
         absent::ROUTES,
         organizations::ROUTES,
+        members::ROUTES,
+        invitations::ROUTES,
         projects::ROUTES,
         create::ROUTES,
         lifecycle::ROUTES,

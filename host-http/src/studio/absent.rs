@@ -59,7 +59,7 @@ pub(crate) const ROUTES: &[Route] = &[
     always!(GET "/api/platform/organizations/{slug}/usage", Rule::Member, OK,
         { "usage_billing_enabled": false, "usages": [] }),
     always!(GET "/api/platform/organizations/{slug}/oauth/apps", Rule::Member, OK, []),
-    always!(GET "/api/platform/organizations/{slug}/members/invitations", Rule::Member, OK, { "invitations": [] }),
+    always!(GET "/api/platform/organizations/{slug}/members/mfa/enforcement", Rule::Member, OK, { "enforced": false }),
     always!(GET "/api/platform/organizations/{slug}/members/reached-free-project-limit", Rule::Member, OK, []),
     always!(POST "/api/platform/organizations/{slug}/available-versions", Rule::Member, CREATED,
         { "available_versions": [] }),

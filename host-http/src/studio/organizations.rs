@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    Error, Kind, OrganizationId, ProjectRef, Result,
-    accounts::{Action, Member, Organization, Place, Resource, Role, Scope, check_name},
+    Error, Kind, OrganizationId, PageRequest, ProjectFilter, ProjectRef, Result,
+    accounts::{Action, Organization, Place, Resource, Role, Scope, check_name},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
@@ -33,10 +33,10 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(amend(call)),
     ),
     Route::new(
-        Method::GET,
-        "/api/platform/organizations/{slug}/members",
-        Rule::May(Action::Read, Resource::Members, At::Organization),
-        |call| Box::pin(members(call)),
+        Method::DELETE,
+        "/api/platform/organizations/{slug}",
+        Rule::May(Action::Delete, Resource::Organization, At::Organization),
+        |call| Box::pin(delete(call)),
     ),
     Route::new(
         Method::GET,
@@ -181,23 +181,18 @@ async fn amend(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, &shown(&call, organization)))
 }
 
-async fn members(call: Call) -> Result<Response> {
+/// Removes an organization that has no project any more.
+async fn delete(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let member = |member: Member| {
-        let person = member.person;
-        let ids: Vec<_> = member.grants.iter().map(|grant| roles::grant_id(person.id, grant)).collect();
-        object!({
-            "gotrue_id": person.subject,
-            "primary_email": person.email,
-            "username": person.names.username,
-            "role_ids": ids,
-            "mfa_enabled": false,
-            "is_sso_user": false,
-            "metadata": {},
-        })
-    };
-    let members = call.accounts()?.members(&organization.id).await?;
-    Ok(json(StatusCode::OK, &members.into_iter().map(member).collect::<Vec<_>>()))
+    let filter = ProjectFilter { organization: Some(organization.id.clone()), ..ProjectFilter::default() };
+    let left = call.control().projects(&filter, &PageRequest::first(1)).await?.items;
+    if let Some(project) = left.first() {
+        let message =
+            format!("delete organization {}: it has projects, {} among them", organization.id, project.name);
+        return Err(Error::new(Kind::Conflict, message));
+    }
+    call.accounts()?.delete_organization(&organization.id).await?;
+    Ok(json(StatusCode::OK, &shown(&call, organization)))
 }
 
 async fn list_roles(call: Call) -> Result<Response> {

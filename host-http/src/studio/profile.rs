@@ -33,13 +33,17 @@ const DISABLED: &[&str] = &[
     "billing:credits",
     "billing:invoices",
     "billing:payment_methods",
+    "database:replication",
     "infrastructure:read_replicas",
     "integrations:vercel",
-    "organizations:delete",
+    "project_edge_function:all",
     "project_settings:custom_domains",
     "project_settings:database_upgrades",
     "project_settings:log_drains",
     "projects:transfer",
+    "reports:all",
+    "storage:analytics",
+    "storage:vectors",
 ];
 
 #[derive(Debug, Serialize)]

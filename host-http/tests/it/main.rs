@@ -9,6 +9,7 @@ mod host;
 mod management;
 #[cfg(feature = "store-pg")]
 mod mcp;
+mod members;
 #[cfg(feature = "store-pg")]
 mod migrations;
 mod observation;

@@ -215,7 +215,7 @@ async fn an_invitation_is_accepted_once_by_whom_it_is_for_and_takes_nothing_from
         let again = store.invite(&invitation(&acme, "bob", narrow.clone(), 2)).await.unwrap();
         assert_eq!((again.id, &again.grant), (first.id, &narrow), "{store:?}");
         assert_eq!(store.invitation(&[1; 32]).await.unwrap(), None, "the first token is worth nothing");
-        assert_eq!(store.invitations(&acme).await.unwrap(), [again.clone()]);
+        assert_eq!(store.invitations(&acme).await.unwrap(), std::slice::from_ref(&again));
         assert_eq!(store.invitation(&[2; 32]).await.unwrap(), Some(again));
         let stolen = store.accept_invitation(&[2; 32], ada.id).await.unwrap_err();
         assert_eq!(stolen.kind(), Kind::Conflict, "{store:?}");
