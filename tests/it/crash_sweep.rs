@@ -1,7 +1,8 @@
-//! The host dies before and after every effect and every commit, and everything comes out as if it had not.
+//! The host dies before and after every effect, every commit and every renewal of a lease, and everything comes out as if
+//! it had not.
 //!
-//! Real processes, a real PostgreSQL, real hooks. A first life tells which points an operation passes. Then lives go by, one
-//! crash an operation (and now and then another during its recovery), and after each: the project is where it was wished,
+//! Real processes, a real PostgreSQL, real hooks. A first life tells which points an operation passes, a second one which
+//! more a project passes whose port a stranger holds. Then lives go by, one crash an operation (and now and then another during its recovery), and after each: the project is where it was wished,
 //! the operation succeeded once, its data was made once, one process runs or none, its token is the one that the store
 //! has. After each life nothing is left, and the doctor finds nothing.
 //!
@@ -9,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::TcpListener,
     sync::Mutex,
 };
 
@@ -31,14 +33,32 @@ const LANES: u16 = 4;
 struct Crash {
     point: String,
     nth: u64,
+    scene: Scene,
     /// Where the host that recovers dies as well.
     again: Option<String>,
 }
 
+/// What an operation has to go through beside the crash.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scene {
+    Plain,
+    /// Its work takes so long that its lease is renewed meanwhile.
+    Slow,
+    /// A stranger holds the project's port.
+    PortTaken,
+}
+
 impl Crash {
-    fn plan(&self) -> String {
-        plan(&self.point, self.nth)
+    fn plan(&self, kind: &str) -> String {
+        let slow = if self.scene == Scene::Slow { slow(kind) } else { String::new() };
+        slow + &plan(&self.point, self.nth)
     }
+}
+
+/// Longer than a third of the lab's lease, after which it is renewed.
+fn slow(kind: &str) -> String {
+    let call = if kind == "create" { "provision" } else { kind };
+    format!("[[fault]]\nat = \"call {call} after\"\nthen = {{ delay_ms = 1800 }}\n")
 }
 
 fn plan(point: &str, nth: u64) -> String {
@@ -96,34 +116,43 @@ fn points(lab: &Lab) -> BTreeMap<&'static str, VecDeque<Crash>> {
     let mut life = Life::new(lab, "rehearsal");
     let mut points = BTreeMap::new();
     for (kind, goal) in LIFE {
-        // A fault that never acts, so that the host tells what it passes.
-        let host = lab.host(Some(&plan("call provision before", 1_000_000_000)));
-        life.begin(&host, kind);
-        life.see_through(&host, kind, goal);
-        let log = host.log();
-        let passed = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut crashes = VecDeque::new();
-        for line in passed.filter(|line| line["target"] == "freehold_core::faults") {
-            let (Some(point), Some(nth)) = (line["point"].as_str(), line["nth"].as_u64()) else { continue };
-            let effect =
-                point.starts_with("step ") || point.starts_with("call ") || point == "store claim after";
-            let commit = ["store commit ", "store settle "].iter().any(|store| point.starts_with(store));
-            if (effect || commit)
-                && !point.starts_with("call describe")
-                && !point.starts_with("call inventory")
-            {
-                crashes.push_back(Crash { point: point.to_owned(), nth, again: None });
+        let mut crashes = life.rehearse(kind, goal);
+        for crash in &mut crashes {
+            if crash.point.starts_with("store renew ") {
+                crash.scene = Scene::Slow;
             }
         }
-        host.kill();
-        assert!(crashes.len() >= 6, "{kind} passes {crashes:?}: {log}");
+        // How many renewals there are depends on the machine; there is a first one.
+        crashes.retain(|crash| crash.scene != Scene::Slow || crash.nth == 1);
+        assert!(crashes.len() >= 8, "{kind} passes {crashes:?}");
         points.insert(kind, crashes);
     }
+    let stranger = life.stranger_on_the_next_port();
+    let mut life = Life::new(lab, "rehearsal on a port that is taken");
+    let create = points.get_mut("create").unwrap();
+    for crash in life.rehearse("create", "ACTIVE_HEALTHY") {
+        let is_known = |known: &Crash| (&known.point, known.nth) == (&crash.point, crash.nth);
+        if !crash.point.starts_with("store renew ") && !create.iter().any(is_known) {
+            create.push_back(Crash { scene: Scene::PortTaken, ..crash });
+        }
+    }
+    assert!(create.iter().any(|crash| crash.point == "store reallocate after"), "{create:?}");
+    drop(stranger);
+    life.rehearse("destroy", "REMOVED");
     points
+}
+
+/// Whether a host that dies there dies before or after an effect or a commit of an operation.
+fn is_of_an_operation(point: &str) -> bool {
+    let stores = ["store claim after", "store commit ", "store renew ", "store reallocate ", "store settle "];
+    point.starts_with("step ")
+        || (point.starts_with("call ") && !point.starts_with("call describe"))
+        || stores.iter().any(|store| point.starts_with(store))
 }
 
 /// Lives until no point is left.
 fn lives(lab: &Lab, queues: &Mutex<BTreeMap<&'static str, VecDeque<Crash>>>, tally: &Mutex<Tally>) {
+    let mut last = Life::new(lab, "none yet");
     for number in 0.. {
         if queues.lock().unwrap().values().all(VecDeque::is_empty) {
             break;
@@ -132,6 +161,11 @@ fn lives(lab: &Lab, queues: &Mutex<BTreeMap<&'static str, VecDeque<Crash>>>, tal
         for (kind, goal) in LIFE {
             let crash = queues.lock().unwrap().get_mut(kind).and_then(VecDeque::pop_front);
             match crash {
+                Some(crash) if crash.scene == Scene::PortTaken => {
+                    let _stranger = last.stranger_on_the_next_port();
+                    life.crash(kind, goal, &crash, tally);
+                    assert_eq!(life.port, last.port + 2, "it moved from the port that is taken, and once");
+                }
                 Some(crash) => life.crash(kind, goal, &crash, tally),
                 None => {
                     let host = lab.host(None);
@@ -142,6 +176,7 @@ fn lives(lab: &Lab, queues: &Mutex<BTreeMap<&'static str, VecDeque<Crash>>>, tal
             }
         }
         tally.lock().unwrap().lives += 1;
+        last = life;
     }
     let host = lab.host(None);
     let well = host.try_json(&["doctor"]);
@@ -153,6 +188,8 @@ struct Life<'a> {
     lab: &'a Lab,
     name: String,
     project: String,
+    /// The one that it has now.
+    port: u16,
     /// How many events there were when the present operation was asked for.
     before: u64,
     /// How many there were when the last one was looked at.
@@ -164,13 +201,29 @@ struct Life<'a> {
 impl<'a> Life<'a> {
     fn new(lab: &'a Lab, name: &str) -> Self {
         let (name, project) = (name.to_owned(), String::new());
-        Self { lab, name, project, before: 0, newest: 0, secrets: None, id: None }
+        Self { lab, name, project, port: lab.first_port() - 1, before: 0, newest: 0, secrets: None, id: None }
+    }
+
+    /// An operation without a crash that takes its time, and the points that it passes.
+    fn rehearse(&mut self, kind: &str, goal: &str) -> VecDeque<Crash> {
+        // With a fault plan the host tells what it passes.
+        let host = self.lab.host(Some(&slow(kind)));
+        self.begin(&host, kind);
+        self.see_through(&host, kind, goal);
+        let log = host.log();
+        host.kill();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let passed = lines.filter(|line| line["target"] == "freehold_core::faults").filter_map(|line| {
+            let (point, nth) = (line["point"].as_str()?.to_owned(), line["nth"].as_u64()?);
+            is_of_an_operation(&point).then_some(Crash { point, nth, scene: Scene::Plain, again: None })
+        });
+        passed.collect()
     }
 
     /// Lets the host die at a point of an operation, and sees what comes of it.
     fn crash(&mut self, kind: &str, goal: &str, crash: &Crash, tally: &Mutex<Tally>) {
         self.before = self.newest;
-        let died = match self.lab.host_with(&self.lab.state(), &[], Some(&crash.plan())) {
+        let died = match self.lab.host_with(&self.lab.state(), &[], Some(&crash.plan(kind))) {
             Ok(mut host) => {
                 self.ask(&host, kind);
                 // It dies, or the point was not passed this time.
@@ -199,6 +252,11 @@ impl<'a> Life<'a> {
         self.ask_unless_recorded(&host, kind);
         self.see_through(&host, kind, goal);
         host.kill();
+    }
+
+    /// Holds the port that the life after this one is given: ports are handed out in turn.
+    fn stranger_on_the_next_port(&self) -> TcpListener {
+        TcpListener::bind(("127.0.0.1", self.port + 1)).unwrap()
     }
 
     fn begin(&mut self, host: &HostProcess, kind: &str) {
@@ -274,7 +332,9 @@ impl<'a> Life<'a> {
         assert_eq!(lab.processes(project), usize::from(goal == "ACTIVE_HEALTHY"));
         let id = lab.kept(project, "id");
         assert_eq!(*self.id.get_or_insert_with(|| id.clone().unwrap()), id.unwrap(), "its data is the same");
-        let secrets = host.json(&["show", project, "--secrets"])["secrets"].clone();
+        let shown = host.json(&["show", project, "--secrets"]);
+        self.port = shown["project"]["ports"]["first"].as_u64().unwrap().try_into().unwrap();
+        let secrets = shown["secrets"].clone();
         assert!(!secrets.is_null());
         assert_eq!(*self.secrets.get_or_insert_with(|| secrets.clone()), secrets, "its secrets are the same");
         let token = lab.kept(project, "token").unwrap();

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
+    first_port: u16,
 }
 
 impl Lab {
@@ -28,7 +29,7 @@ impl Lab {
     /// If its files cannot be written.
     #[must_use]
     pub fn new(first_port: u16) -> Self {
-        let lab = Self { folder: passable_folder() };
+        let lab = Self { folder: passable_folder(), first_port };
         let hooks = workspace().join("tests/hooks/lab");
         let config = format!(
             "[control]\nwatch_seconds = 0\nlease_seconds = 3\nlease_margin_seconds = 1\nshutdown_grace_seconds = 1\n\n\
@@ -39,6 +40,12 @@ impl Lab {
         );
         fs::write(lab.folder.path().join("freehold.toml"), config).expect("the configuration can be written");
         lab
+    }
+
+    /// The first port that its projects may have.
+    #[must_use]
+    pub fn first_port(&self) -> u16 {
+        self.first_port
     }
 
     fn data(&self) -> PathBuf {
