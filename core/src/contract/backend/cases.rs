@@ -53,6 +53,7 @@ macro_rules! __backend_cases {
             }
             inventory {
                 a_project_is_listed_while_anything_of_it_is_left []
+                each_project_is_listed_for_the_installation_that_it_was_made_for []
                 what_a_failed_provision_left_is_listed [Leftovers]
                 destroying_what_is_not_there_succeeds []
             }

@@ -36,6 +36,41 @@ pub(super) async fn a_project_is_listed_while_anything_of_it_is_left(stage: &Sta
     stage.is_gone(&runtime.project).await
 }
 
+pub(super) async fn each_project_is_listed_for_the_installation_that_it_was_made_for(
+    stage: &Stage,
+) -> Verified {
+    let of = |installation: &str| -> Verified<Runtime> {
+        Ok(Runtime { installation: installation.parse()?, ..stage.project()? })
+    };
+    let (ours, theirs) = (of("ours")?, of("theirs")?);
+    for call in [Call::Provision, Call::Pause, Call::Resume, Call::Restart] {
+        for runtime in [&ours, &theirs] {
+            stage.make(call, runtime).await?;
+        }
+        for runtime in [&ours, &theirs] {
+            let listed = stage.holding(&runtime.project).await?;
+            let listed = there(listed, format_args!("in the inventory, a project after {call:?},"))?;
+            let whose = listed.installation.as_ref();
+            ensure_eq!(whose, Some(&runtime.installation), "the installation of a project after {call:?}");
+        }
+    }
+    // What was only begun may say nothing of whose it is, and must not say that it is somebody else's.
+    let begun = of("theirs")?;
+    for n in 1..STEPS {
+        let came = stage.interrupted(How::Fail, Call::Provision, &begun, n).await?;
+        let whose = stage.holding(&begun.project).await?.and_then(|listed| listed.installation);
+        ensure!(
+            whose.as_ref().is_none_or(|whose| *whose == begun.installation),
+            "a provision for {} that failed at step {n} is listed for {whose:?}",
+            begun.installation
+        );
+        if let Came::Through = came {
+            return Ok(());
+        }
+    }
+    Err(endless(Call::Provision))
+}
+
 pub(super) async fn what_a_failed_provision_left_is_listed(stage: &Stage) -> Verified {
     let runtime = stage.project()?;
     for n in 1..STEPS {

@@ -39,13 +39,15 @@ enum Flaw {
     MendsWhileLooking,
     IsNeverSatisfied,
     ListsOnlyWhatRuns,
+    TakesAllForItsOwn,
+    SaysNotWhoseItIs,
     FailsToDestroyWhatIsNotThere,
     WorksOnOneProjectAtATime,
     LooksOnlyBetweenCalls,
     ChangesItsIdentity,
 }
 
-const FLAWS: [(Flaw, &str); 19] = [
+const FLAWS: [(Flaw, &str); 21] = [
     (Flaw::AnswersDifferently, "idempotent::every_call_gives_the_same_answer_when_it_comes_again"),
     (
         Flaw::StaysBusyAfterAPanic,
@@ -70,6 +72,8 @@ const FLAWS: [(Flaw, &str); 19] = [
     (Flaw::MendsWhileLooking, "looking::looking_changes_nothing"),
     (Flaw::IsNeverSatisfied, "looking::settings_that_differ_are_seen_and_come_into_force"),
     (Flaw::ListsOnlyWhatRuns, "inventory::a_project_is_listed_while_anything_of_it_is_left"),
+    (Flaw::TakesAllForItsOwn, "inventory::each_project_is_listed_for_the_installation_that_it_was_made_for"),
+    (Flaw::SaysNotWhoseItIs, "inventory::each_project_is_listed_for_the_installation_that_it_was_made_for"),
     (Flaw::FailsToDestroyWhatIsNotThere, "inventory::destroying_what_is_not_there_succeeds"),
     (Flaw::WorksOnOneProjectAtATime, "ordering::projects_do_not_wait_for_each_other"),
     (Flaw::LooksOnlyBetweenCalls, "ordering::looking_waits_for_no_call"),
@@ -259,6 +263,13 @@ impl Destroyer for Broken {
         let mut listed = self.inside.inventory(ctx).await?;
         if self.flaw == Flaw::ListsOnlyWhatRuns {
             listed.retain(|holding| holding.resources.contains_key("service"));
+        }
+        for holding in &mut listed {
+            match self.flaw {
+                Flaw::TakesAllForItsOwn => holding.installation = Some("ours".parse()?),
+                Flaw::SaysNotWhoseItIs => holding.installation = None,
+                _ => {}
+            }
         }
         Ok(listed)
     }
