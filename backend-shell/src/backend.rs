@@ -48,12 +48,14 @@ impl ShellBackend {
         Ok(Self { config, folder, stack, engine, machine })
     }
 
-    /// The stack that a project was made with.
+    /// The stack that a project was made with, as it was then: looked at each time, since its hooks are what is run.
     pub(crate) fn stack_of(&self, digest: &str) -> Result<Stack> {
-        if digest == self.stack.spec.digest {
-            return Ok(self.stack.clone());
-        }
         kept::find(digest, &self.folder.stacks())
+    }
+
+    /// The stack as it is now, as it was read.
+    pub(crate) fn present(&self) -> Result<Stack> {
+        self.stack_of(&self.stack.spec.digest)
     }
 
     /// A request about a project as it should be.
@@ -93,16 +95,14 @@ impl ShellBackend {
 #[async_trait]
 impl Provisioner for ShellBackend {
     async fn describe(&self, ctx: &Context) -> Result<Description> {
-        let request = Self::request(ctx, Hook::Check, &self.stack, None);
-        self.invocation(&self.stack, &request, None)?
-            .run(ctx)
-            .await
-            .map_err(|error| error.during("describe"))?;
+        let stack = self.present().map_err(|error| error.during("describe"))?;
+        let request = Self::request(ctx, Hook::Check, &stack, None);
+        self.invocation(&stack, &request, None)?.run(ctx).await.map_err(|error| error.during("describe"))?;
         Ok(Description {
             engine: self.engine.clone(),
             machine: self.machine.clone(),
-            capabilities: self.stack.capabilities.clone(),
-            stacks: vec![self.stack.spec.clone()],
+            capabilities: stack.capabilities,
+            stacks: vec![stack.spec],
         })
     }
 

@@ -59,6 +59,10 @@ impl ShellBackend {
             runtime.accepts_loss_of([folder.path().display().to_string()])?;
             return self.bring_up(ctx, runtime).await;
         }
+        if hook != Hook::Pause && !folder.root().is_dir() {
+            runtime.accepts_loss_of([folder.root().display().to_string()])?;
+            return self.bring_up(ctx, runtime).await;
+        }
         ctx.step("lock folder", "").await?;
         let lock = ProjectLock::take(ctx, folder).await?;
         self.change_locked(ctx, hook, &stack, runtime, &services, &lock).await
@@ -92,8 +96,10 @@ impl ShellBackend {
         let folder = self.folder.project(project);
         let digest = folder.record().map(|record| record.digest);
         // A record that names a stack which is not kept any more leaves the present one, which may know.
-        let stack =
-            digest.and_then(|digest| self.stack_of(&digest).ok()).unwrap_or_else(|| self.stack.clone());
+        let stack = match digest.and_then(|digest| self.stack_of(&digest).ok()) {
+            Some(stack) => stack,
+            None => self.present()?,
+        };
         ctx.step("lock folder", "").await?;
         let lock = ProjectLock::take(ctx, folder.clone()).await?;
 

@@ -11,6 +11,11 @@ use crate::hook::Hook;
 pub(crate) enum Failure {
     #[error("read the stack: {}: {problem}", file.display())]
     ReadStack { file: PathBuf, problem: String },
+    #[error(
+        "use the stack {digest}: what is kept of it in {} is not what was kept there: put that folder back as it was, or, if \
+         these are the hooks that the target has now, remove it and start Freehold again", folder.display()
+    )]
+    Changed { digest: String, folder: PathBuf },
     #[error("find the stack {digest}: it is not kept in {}", folder.display())]
     FindStack { digest: String, folder: PathBuf },
     #[error("{verb} {}", path.display())]
@@ -24,7 +29,7 @@ pub(crate) enum Failure {
     #[error("read what the hook {hook} answered: {problem}")]
     Answer { hook: Hook, problem: String },
     #[error("{hook}: {reason}")]
-    Run { hook: Hook, status: ExitStatus, reason: String, port_taken: Option<u16> },
+    Run { hook: Hook, status: ExitStatus, reason: String, port_taken: Option<u16>, data_gone: Vec<String> },
 }
 
 impl Failure {
@@ -38,6 +43,7 @@ impl Failure {
     fn kind(&self) -> Kind {
         match self {
             Self::ReadStack { .. } | Self::FindStack { .. } => Kind::InvalidInput,
+            Self::Changed { .. } => Kind::Conflict,
             Self::Lock { .. } => Kind::Unavailable,
             Self::Touch { .. } | Self::Start { .. } | Self::Watch { .. } | Self::Answer { .. } => {
                 Kind::Internal
@@ -61,6 +67,13 @@ impl From<Failure> for Error {
         match failure {
             Failure::Run { port_taken: Some(port), .. } => {
                 Self::detailed(Detail::PortTaken { port }, message)
+            }
+            Failure::Run { data_gone: names, .. } if !names.is_empty() => {
+                let message = format!(
+                    "{message}: find the data {}: bring it back, accept its loss by that name, or destroy the project",
+                    names.join(", ")
+                );
+                Self::detailed(Detail::DataGone { names }, message)
             }
             Failure::Touch { source, .. } | Failure::Start { source, .. } | Failure::Watch { source, .. } => {
                 Self::internal(message).because(source)
@@ -92,8 +105,8 @@ mod tests {
 
     fn run(status: i32, port_taken: Option<u16>) -> Error {
         let reason = "start PostgreSQL".to_owned();
-        Failure::Run { hook: Hook::Provision, status: ExitStatus::from_raw(status), reason, port_taken }
-            .into()
+        let (hook, status, data_gone) = (Hook::Provision, ExitStatus::from_raw(status), vec![]);
+        Failure::Run { hook, status, reason, port_taken, data_gone }.into()
     }
 
     #[test]

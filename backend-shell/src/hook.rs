@@ -309,6 +309,8 @@ fn failed(hook: Hook, status: ExitStatus, output: Output, report: &Report) -> Fa
     let last_words =
         || report.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let killed = status.code().is_none().then(|| Ending(status).to_string());
-    let reason = output.message.or(killed).or_else(last_words).unwrap_or_else(|| Ending(status).to_string());
-    Failure::Run { hook, status, reason, port_taken: output.port_taken }
+    let reason =
+        output.message.clone().or(killed).or_else(last_words).unwrap_or_else(|| Ending(status).to_string());
+    let Output { port_taken, data_gone, .. } = output;
+    Failure::Run { hook, status, reason, port_taken, data_gone }
 }

@@ -121,6 +121,7 @@ impl Request<'_> {
                 .collect(),
             secrets: secrets.map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect(),
             variables: variables.map(|(name, value)| (name.as_str(), value.expose_secret())).collect(),
+            accept_data_loss: runtime.map_or(&[], |runtime| &runtime.accept_data_loss),
             first_run: first_run
                 .map(|file| FirstRun { name: &file.name, content: file.content.expose_secret() })
                 .collect(),
@@ -146,6 +147,9 @@ struct Document<'a> {
     secrets: BTreeMap<&'a str, &'a str>,
     variables: BTreeMap<&'a str, &'a str>,
     first_run: Vec<FirstRun<'a>>,
+    /// Only where there is any: hooks that know of none are told of none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    accept_data_loss: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -228,6 +232,9 @@ impl Document<'_> {
         }
         for file in &self.first_run {
             line("first_run", file.name, file.content);
+        }
+        for name in self.accept_data_loss {
+            line("accept_data_loss", name, "1");
         }
         text
     }

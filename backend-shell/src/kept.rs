@@ -98,13 +98,17 @@ pub(crate) fn keep(files: &[StackFile], stacks: &Path) -> Result<Stack> {
     }
 }
 
-/// The kept stack of a digest.
+/// The kept stack of a digest. Its hooks are about to be run, so it must be as it was kept.
 pub(crate) fn find(digest: &str, stacks: &Path) -> Result<Stack> {
     let folder = stacks.join(folder_name(digest));
     if !folder.is_dir() {
         return Err(Failure::FindStack { digest: digest.to_owned(), folder: stacks.to_owned() }.into());
     }
-    Stack::read(&read_folder(&folder)?, digest.to_owned(), folder)
+    let files = read_folder(&folder)?;
+    if self::digest(&files) != digest {
+        return Err(Failure::Changed { digest: digest.to_owned(), folder }.into());
+    }
+    Stack::read(&files, digest.to_owned(), folder)
 }
 
 /// `sha256:0123…` without the colon, and nothing that leads out of the folder.
@@ -159,6 +163,17 @@ mod tests {
         keep(&files, stacks.path()).unwrap();
         assert_eq!(read_folder(&folder).unwrap(), files);
         assert_eq!(fs::read_dir(stacks.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_kept_stack_that_was_changed_is_not_used_and_named_with_the_way_out() {
+        let stacks = tempfile::tempdir().unwrap();
+        let stack = keep(&shipped::postgres(), stacks.path()).unwrap();
+        let folder = stacks.path().join(folder_name(&stack.spec.digest));
+        fs::set_permissions(folder.join("health"), fs::Permissions::from_mode(0o644)).unwrap();
+        let error = find(&stack.spec.digest, stacks.path()).unwrap_err();
+        assert_eq!(error.kind(), freehold_core::Kind::Conflict);
+        assert!(error.to_string().contains(&folder.display().to_string()), "{error}");
     }
 
     #[test]

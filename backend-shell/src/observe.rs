@@ -52,8 +52,9 @@ impl ShellBackend {
                 found.insert(project, Holding { project, installation, resources, oldest });
             }
         }
-        let request = Self::request(ctx, Hook::Inventory, &self.stack, None);
-        let output = self.invocation(&self.stack, &request, None)?.run(ctx).await?.output;
+        let stack = self.present()?;
+        let request = Self::request(ctx, Hook::Inventory, &stack, None);
+        let output = self.invocation(&stack, &request, None)?.run(ctx).await?.output;
         for line in output.holdings {
             let holding = found.entry(line.project).or_insert_with(|| Holding {
                 project: line.project,

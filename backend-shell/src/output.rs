@@ -13,6 +13,8 @@ pub(crate) struct Output {
     pub(crate) message: Option<String>,
     /// The port that somebody else holds.
     pub(crate) port_taken: Option<u16>,
+    /// The data that is gone, by the names by which a caller may accept its loss.
+    pub(crate) data_gone: Vec<String>,
     /// The version of the database, as it tells it.
     pub(crate) database_version: Option<String>,
     /// Where Freehold reaches the project, if not at 127.0.0.1.
@@ -57,10 +59,19 @@ impl Output {
         } else {
             Self::from_lines(text)
         };
+        let parsed = parsed.and_then(Self::with_plain_names);
         let mut output =
             parsed.map_err(|problem| Failure::Answer { hook, problem: redactor.redact(&problem) })?;
         output.redact(redactor);
         Ok(output)
+    }
+
+    /// Refuses names that no caller could give back.
+    fn with_plain_names(self) -> Result<Self, String> {
+        match self.data_gone.iter().find(|name| name.is_empty() || name.contains(char::is_control)) {
+            Some(name) => Err(format!("DATA_GONE: {name:?} is the name of nothing")),
+            None => Ok(self),
+        }
     }
 
     fn from_lines(text: &str) -> Result<Self, String> {
@@ -76,6 +87,7 @@ impl Output {
         match key {
             "MESSAGE" => self.message = Some(value.to_owned()),
             "PORT_TAKEN" => self.port_taken = Some(parse(value)?),
+            "DATA_GONE" => self.data_gone.push(value.to_owned()),
             "DATABASE_VERSION" => self.database_version = Some(value.to_owned()),
             "INTERNAL_HOST" => self.internal_host = Some(value.to_owned()),
             "PUBLIC_HOST" => self.public_host = Some(value.to_owned()),
@@ -155,12 +167,14 @@ mod tests {
     #[test]
     fn lines_and_json_say_the_same() {
         let lines = "DATABASE_VERSION=15.18\nHEALTH=db unhealthy psql at 20000\nHEALTH_ERROR=db no answer\n\
-                     CHANGE=start process postgres-20000 db it does not run\nHOLDING=abcdefghijklmnopqrst user 1\n";
+                     CHANGE=start process postgres-20000 db it does not run\nHOLDING=abcdefghijklmnopqrst user 1\n\
+                     DATA_GONE=data\nDATA_GONE=the other data\n";
         let json = r#"{"database_version": "15.18",
             "health": [{"service": "db", "state": "unhealthy", "probe": "psql at 20000", "error": "no answer"}],
             "changes": [{"action": "start", "resource": "process", "name": "postgres-20000", "service": "db",
                          "reason": "it does not run"}],
-            "holdings": [{"ref": "abcdefghijklmnopqrst", "kind": "user", "count": 1}]}"#;
+            "holdings": [{"ref": "abcdefghijklmnopqrst", "kind": "user", "count": 1}],
+            "data_gone": ["data", "the other data"]}"#;
         assert_eq!(parse_text(lines).unwrap(), parse_text(json).unwrap());
         assert_eq!(parse_text("").unwrap(), Output::default());
     }
@@ -171,6 +185,7 @@ mod tests {
             ("VERSION=15", "VERSION"),
             ("nonsense", "nonsense"),
             ("PORT_TAKEN=99999", "99999"),
+            ("DATA_GONE=", "name of nothing"),
             ("HEALTH=db fine", "db fine"),
             ("HEALTH=db fine probe", "fine"),
             (r#"{"version": 15}"#, "version"),

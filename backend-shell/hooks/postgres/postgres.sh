@@ -5,6 +5,7 @@
 #   run/          its Unix socket               } the project's own, else the user who runs Freehold; mode 0700
 #   log/          postgres.log                  }
 #   provisioned   exists once the first provision was complete
+#   remaking      exists while data whose loss was accepted is made anew
 #
 # Whatever lies in a folder of the tenant's is read and written as the tenant: a tenant who is superuser of the database
 # may have put a link there. Secrets come on standard input and go on through pipes and files of mode 0600, never
@@ -19,10 +20,10 @@ login=postgres       # the role that people get
 # `check` and `inventory` are about no project.
 PROJECT_ROOT=${PROJECT_ROOT:-/nonexistent} PROJECT_REF=${PROJECT_REF:-none}
 data=$PROJECT_ROOT/data run=$PROJECT_ROOT/run log=$PROJECT_ROOT/log/postgres.log
-provisioned=$PROJECT_ROOT/provisioned
+provisioned=$PROJECT_ROOT/provisioned remaking=$PROJECT_ROOT/remaking
 uid=$(id -u)
 if [ "$uid" = 0 ]; then tenant=fh_$PROJECT_REF; else tenant=$(id -un); fi
-port='' password='' wish=''
+port='' password='' wish='' loss_accepted=''
 
 # --- talking to Freehold ---------------------------------------------------------------------------------------------
 
@@ -43,6 +44,7 @@ read_input() {
         port/postgres:5432:tcp) port=$value ;;
         secret/db_pass) password=$(printf '%b' "$value") ;;
         plan/wish) wish=$value ;;
+        accept_data_loss/data) loss_accepted=yes ;;
         excluded/*) fail 65 "the service $key cannot be excluded: the stack is nothing without it" ;;
         first_run/*)
             mkdir -p "$FREEHOLD_TMP/first-run"
@@ -256,10 +258,61 @@ report_ready() {
     say DATABASE_VERSION "$version"
 }
 
-# Starts what was provisioned before. Data that is gone is never made anew.
-start_provisioned() {
+# Whether there is nothing to start on: nothing at all, or a new server that was not made to its end.
+data_is_gone() {
+    if [ -e "$remaking" ]; then return 0; fi
+    ! as_tenant test -s "$data/PG_VERSION"
+}
+
+# Before anything is touched: data that is gone is never made anew unasked.
+expect_data() {
     [ -e "$provisioned" ] || fail 70 "start PostgreSQL: the project was never provisioned to the end"
-    as_tenant test -s "$data/PG_VERSION" || fail 70 "start PostgreSQL: its data in $data is gone"
+    if ! data_is_gone; then return; fi
+    if [ -z "$loss_accepted" ]; then
+        say DATA_GONE data
+        fail 70 "start PostgreSQL: its data in $data is gone"
+    fi
+    : >"$remaking"
+    make_server
+}
+
+# Makes an empty server, whatever an earlier try left of one, and applies first-run files.
+make_server() {
+    make_tenant
+    stop_server QUIT 5
+    rm -rf "$data" "$run" "${log%/*}"
+    check_port
+    find_postgres
+    for folder in "$data" "$run" "${log%/*}"; do make_folder "$folder"; done
+
+    as_tenant "$bin/initdb" --pgdata "$data" --username "$admin" --auth-local peer --auth-host scram-sha-256 \
+        --encoding UTF8 --locale C.UTF-8 >&2 || fail 70 "make a data folder in $data"
+    start_server
+
+    # As root the tenant may be anything inside: its server runs as a system user that reaches nothing else. Otherwise
+    # it shares our user, and so it may touch neither files nor programs (and not make roles either: before
+    # PostgreSQL 16 CREATEROLE may grant pg_execute_server_program).
+    if [ "$uid" = 0 ]; then rights=superuser; else rights='nosuperuser createdb'; fi
+    admin_psql <<SQL || fail 70 "make the role $login"
+set password_encryption = 'scram-sha-256';
+create role $login login $rights;
+alter database postgres owner to $login;
+SQL
+    set_password
+    # psql's own commands (\!, \copy from program) run as whoever runs psql. That may be the tenant's system user, never
+    # ours; a psql that does not know \restrict (before August 2025) fails here.
+    set --
+    if [ "$uid" != 0 ]; then set -- -c "\\restrict $(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"; fi
+    for file in "$FREEHOLD_TMP/first-run"/*; do
+        if [ ! -e "$file" ]; then continue; fi
+        login_psql --single-transaction "$@" -f - <"$file" >&2 || fail 65 "apply the first-run file ${file##*/}"
+    done
+    : >"$provisioned"
+    rm -f "$remaking"
+}
+
+# Starts what is there.
+start_provisioned() {
     find_postgres
     start_server
     mend_password

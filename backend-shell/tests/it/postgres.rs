@@ -173,18 +173,6 @@ async fn a_password_that_was_changed_behind_our_back_is_seen_and_mended_by_resum
 }
 
 #[tokio::test]
-async fn data_that_is_gone_is_an_error_and_never_made_anew() {
-    let world = World::postgres().await;
-    let project = world.project();
-    world.backend.provision(&minute(), &project).await.unwrap();
-    world.backend.pause(&minute(), &project).await.unwrap();
-    fs::remove_dir_all(world.root(&project).join("data")).unwrap();
-    let error = world.backend.resume(&minute(), &project).await.unwrap_err();
-    assert!(error.to_string().contains("is gone"), "{error}");
-    assert!(!world.root(&project).join("data").exists());
-}
-
-#[tokio::test]
 async fn the_servers_log_is_read_and_followed() {
     let world = World::postgres().await;
     let project = world.project();
