@@ -9,8 +9,8 @@ use futures_util::future::{try_join, try_join_all};
 use tokio::sync::Semaphore;
 
 use crate::{
-    addresses,
-    engine::{Container, Image, at},
+    addresses, difference,
+    engine::{Image, at, last_line},
     error::EngineError,
     files::Files,
     gates::{Stage, Stages},
@@ -132,15 +132,12 @@ impl Apply<'_> {
             })
         };
         let networks: Vec<_> = observed.networks.iter().filter(stale_network).collect();
-        let stale_container = |container: &&Container| {
-            !networks.is_empty()
-                || !graph.containers.iter().any(|node| {
-                    node.service == *container.service()
-                        && Some(node.config_hash.as_str()) == container.config_hash()
-                })
+        let stale = difference::stale(&self.watch.engine, self.ctx, graph, &observed).await?;
+        let containers: Vec<_> = if networks.is_empty() {
+            stale.into_iter().map(|(container, _)| (container, Then::Remove)).collect()
+        } else {
+            observed.containers.iter().map(|container| (container, Then::Remove)).collect()
         };
-        let containers: Vec<_> =
-            observed.containers.iter().filter(stale_container).map(|stale| (stale, Then::Remove)).collect();
         if containers.is_empty() && networks.is_empty() {
             return Ok(observed);
         }
@@ -216,6 +213,7 @@ impl Apply<'_> {
             }
             Err(error) => {
                 let report = self.watch.engine.last_output(self.ctx, &id, self.redactor).await;
+                let error = error.with("last line", last_line(&report).unwrap_or_default());
                 Err(error.with_report(report))
             }
         }
@@ -237,6 +235,10 @@ impl Apply<'_> {
         let Some(state) = state else {
             return Err(Error::internal("start container: somebody else removed it").with("service", service));
         };
+        if state.paused {
+            self.ctx.step("unpause container", service).await?;
+            return engine.unpause_container(self.ctx, id).await.map_err(named);
+        }
         if state.running || state.restarting || (node.job && state.is_done()) {
             return Ok(());
         }

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use freehold_core::{
-    Capability, Context, Description, Destroyer, Error, Health, Holding, LogLine, LogRequest, Outcome, Plan,
-    ProjectRef, Provisioner, Report, Result, Runtime, Scope, Wish,
+    Capability, Context, Description, Destroyer, Error, Health, Holding, Kind, LogLine, LogRequest, Outcome,
+    Plan, ProjectRef, Provisioner, Report, Result, Runtime, Scope, Wish,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -106,26 +106,30 @@ impl DockerBackend {
         }
         let kept = self.files.kept_stack(&runtime.digest);
         let is_kept = tokio::fs::try_exists(&kept).await.unwrap_or_default();
-        let mut found = None;
+        let (mut found, mut problem) = (None, None);
         for source in &self.config.stacks {
-            let stack = load(if is_kept { &kept } else { &source.folder }, source).await;
             // A kept stack may need what only its own source allows.
-            if let Ok(stack) = stack
-                && stack.spec().name == runtime.stack
-                && stack.spec().digest == runtime.digest
-            {
-                found = Some((stack, source));
-                break;
+            match load(if is_kept { &kept } else { &source.folder }, source).await {
+                Ok(stack) if stack.spec().name != runtime.stack => {}
+                Ok(stack) if stack.spec().digest == runtime.digest => {
+                    found = Some((stack, source));
+                    break;
+                }
+                Ok(_) => problem = problem.or(Some(changed(&kept, runtime))),
+                Err(error) => problem = Some(error.with("stack", &runtime.stack)),
             }
         }
         let Some((stack, source)) = found else {
-            return Err(Error::invalid(
-                "stack",
-                format_args!(
-                    "{} with digest {} is neither kept nor on offer: put its folder back as it was",
-                    runtime.stack, runtime.digest
+            return Err(match problem {
+                Some(problem) if is_kept => problem,
+                _ => Error::invalid(
+                    "stack",
+                    format_args!(
+                        "{} with digest {} is neither kept nor on offer: put its folder back as it was",
+                        runtime.stack, runtime.digest
+                    ),
                 ),
-            ));
+            });
         };
         if !is_kept {
             self.files.keep_stack(&source.folder, &stack).await?;
@@ -133,6 +137,25 @@ impl DockerBackend {
         let stack = Arc::new(stack);
         let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(stacks.entry(runtime.digest.clone()).or_insert(stack)))
+    }
+
+    /// The same, for what compares files with it or copies from it: it must be as it was when it was kept.
+    async fn sound_stack(&self, runtime: &Runtime) -> Result<Arc<Stack>> {
+        let kept = self.files.kept_stack(&runtime.digest);
+        if !tokio::fs::try_exists(&kept).await.unwrap_or_default() {
+            // The way out that the error below names: it is kept anew.
+            self.stacks.lock().unwrap_or_else(PoisonError::into_inner).remove(&runtime.digest);
+        }
+        let stack = self.stack(runtime).await?;
+        let (looked_at, folder) = (Arc::clone(&stack), kept.clone());
+        let sound = tokio::task::spawn_blocking(move || looked_at.is_in(&folder))
+            .await
+            .map_err(|error| Error::internal("look at a kept stack").because(error))?;
+        match sound {
+            Ok(true) => Ok(stack),
+            Ok(false) => Err(changed(&kept, runtime)),
+            Err(error) => Err(changed(&kept, runtime).because(error)),
+        }
     }
 
     /// A project with its plan, ready to be worked on.
@@ -191,7 +214,7 @@ impl Provisioner for DockerBackend {
     }
 
     async fn provision(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
-        let stack = self.stack(runtime).await?;
+        let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::First).await.map_err(|error| error.during("provision"))
     }
@@ -202,25 +225,25 @@ impl Provisioner for DockerBackend {
     }
 
     async fn resume(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
-        let stack = self.stack(runtime).await?;
+        let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::Again).await.map_err(|error| error.during("resume"))
     }
 
     async fn restart(&self, ctx: &Context, runtime: &Runtime, scope: &Scope) -> Result<Outcome> {
-        let stack = self.stack(runtime).await?;
+        let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.restart(scope).await.map_err(|error| error.during("restart"))
     }
 
     async fn reconfigure(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
-        let stack = self.stack(runtime).await?;
+        let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::Reconfigure).await.map_err(|error| error.during("reconfigure"))
     }
 
     async fn plan(&self, ctx: &Context, runtime: &Runtime, wish: Wish) -> Result<Plan> {
-        let stack = self.stack(runtime).await?;
+        let stack = self.sound_stack(runtime).await?;
         self.project(ctx, runtime, &stack)?.plan(wish).await.map_err(|error| error.during("plan"))
     }
 
@@ -254,6 +277,18 @@ impl Destroyer for DockerBackend {
         let holdings = inventory::inventory(&self.watch.engine, &self.files, ctx).await;
         holdings.map_err(|error| error.during("inventory"))
     }
+}
+
+/// Somebody changed what is never changed once it is kept.
+fn changed(kept: &Path, runtime: &Runtime) -> Error {
+    let message = format!(
+        "use the stack {}: what is kept of it in {} is not what was kept there: put that folder back as it was; or, where the \
+         stack on offer still has the digest {}, remove it, and it is kept anew",
+        runtime.stack,
+        kept.display(),
+        runtime.digest
+    );
+    Error::new(Kind::Conflict, message)
 }
 
 /// Reads a stack, which is work on files.

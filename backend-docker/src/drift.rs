@@ -5,8 +5,10 @@ use std::path::Path;
 use freehold_core::{Action, Context, Plan, PlannedChange, Result, Wish};
 
 use crate::{
+    difference::difference,
+    ending,
     engine::Engine,
-    files::Files,
+    files::{Difference, Drift, Files},
     graph::{ContainerNode, Graph},
     observed::Observed,
 };
@@ -29,6 +31,7 @@ pub(crate) async fn plan(
             changes.push(change(Action::Create, "volume", &volume.name, user, reason));
         }
     }
+    changes.extend(files_to_mend(files, graph, kept, wish).await?);
     match wish {
         Wish::Paused => {
             for container in &observed.containers {
@@ -51,7 +54,6 @@ pub(crate) async fn plan(
             }
         }
         Wish::Active => {
-            changes.extend(files_to_mend(files, graph, kept).await?);
             changes.extend(networks(graph, &observed));
             changes.extend(containers(engine, ctx, graph, &observed).await?);
         }
@@ -59,23 +61,26 @@ pub(crate) async fn plan(
     Ok(Plan { changes })
 }
 
-async fn files_to_mend(files: &Files, graph: &Graph, kept: &Path) -> Result<Vec<PlannedChange>> {
+async fn files_to_mend(files: &Files, graph: &Graph, kept: &Path, wish: Wish) -> Result<Vec<PlannedChange>> {
     if !files.has_project(&graph.project).await? {
         let folder = files.project(&graph.project).display().to_string();
         return Ok(vec![change(Action::Create, "folder", &folder, "", "it is not there")]);
     }
     let drifts = files.drift(&graph.project, kept, graph).await?;
-    Ok(drifts
-        .into_iter()
-        .map(|drift| {
-            let path = drift.path.display().to_string();
-            if drift.missing {
-                change(Action::Create, "file", &path, "", "it is not there")
-            } else {
-                change(Action::Replace, "file", &path, "", "it differs from the stack's")
-            }
-        })
-        .collect())
+    let told = drifts.iter().filter(|drift| wish == Wish::Active || drift.what == Difference::DataGone);
+    Ok(told.map(file).collect())
+}
+
+fn file(drift: &Drift) -> PlannedChange {
+    let (action, resource, reason) = match &drift.what {
+        Difference::Missing => (Action::Create, "file", "it is not there".to_owned()),
+        Difference::DataGone => (Action::Create, "folder", "its data is gone".to_owned()),
+        Difference::Other => (Action::Replace, "file", "it differs from the stack's".to_owned()),
+        Difference::Variables(names) => {
+            (Action::Replace, "file", format!("it differs from the stack's: {}", names.join(", ")))
+        }
+    };
+    change(action, resource, &drift.path.display().to_string(), &drift.service, &reason)
 }
 
 fn networks(graph: &Graph, observed: &Observed) -> Vec<PlannedChange> {
@@ -112,7 +117,7 @@ async fn containers(
     let mut changes = Vec::new();
     for node in &graph.containers {
         if let Some((action, reason)) = container(engine, ctx, node, observed).await? {
-            changes.push(change(action, "container", &node.name, node.service.as_str(), reason));
+            changes.push(change(action, "container", &node.name, node.service.as_str(), &reason));
         }
     }
     for container in &observed.containers {
@@ -129,18 +134,18 @@ async fn container(
     ctx: &Context,
     node: &ContainerNode,
     observed: &Observed,
-) -> Result<Option<(Action, &'static str)>> {
-    let Some(container) = observed.container(node.service.as_str()) else {
-        return Ok(Some((Action::Create, "it is not there")));
-    };
-    if container.config_hash() != Some(&node.config_hash) {
-        return Ok(Some((Action::Replace, "its configuration differs")));
+) -> Result<Option<(Action, String)>> {
+    let absent = || Ok(Some((Action::Create, "it is not there".to_owned())));
+    let Some(container) = observed.container(node.service.as_str()) else { return absent() };
+    let Some(state) = engine.state(ctx, &container.id).await? else { return absent() };
+    if let Some(difference) = difference(node, container, &state, observed) {
+        return Ok(Some((Action::Replace, difference)));
     }
-    let Some(state) = engine.state(ctx, &container.id).await? else {
-        return Ok(Some((Action::Create, "it is not there")));
-    };
-    let at_rest = node.may_end() && state.is_done();
-    Ok((!state.running && !state.restarting && !at_rest).then_some((Action::Start, "it does not run")))
+    if state.paused {
+        return Ok(Some((Action::Start, "it is paused".to_owned())));
+    }
+    let down = !state.running && !state.restarting && !ending::is_done(node, &state);
+    Ok(down.then(|| (Action::Start, "it does not run".to_owned())))
 }
 
 fn change(action: Action, resource: &str, name: &str, service: &str, reason: &str) -> PlannedChange {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    containers::{Container, State},
+    containers::{Container, State, last_line},
     exec::Exit,
     images::Image,
     networks::Network,

@@ -14,6 +14,7 @@
 //! machine cannot, since they would have to pass `projects`.
 
 mod copy;
+mod drift;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -26,6 +27,7 @@ use freehold_core::{Error, InstallationId, Kind, ProjectRef, Result, StackSpec};
 use time::OffsetDateTime;
 use tokio::{fs, sync::Mutex};
 
+pub(crate) use self::drift::{Difference, Drift};
 use crate::{
     graph::{Graph, MountSource},
     manifest,
@@ -38,15 +40,6 @@ pub(crate) struct Files {
     root: PathBuf,
     /// Held while a stack is being kept: projects of one stack that come at once all need it first.
     keeping: Arc<Mutex<()>>,
-}
-
-/// A file of a project that is not as its stack has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Drift {
-    /// Its path in the stack's folder.
-    pub(crate) path: PathBuf,
-    /// Whether it is there at all.
-    pub(crate) missing: bool,
 }
 
 /// What there is of a project's folder.
@@ -138,7 +131,7 @@ impl Files {
             fs::rename(&part, &folder).await.map_err(|error| failed("make", &folder, error))?;
         }
         // The engine follows links when it mounts, and a container may have left some.
-        for path in mounted(graph) {
+        for path in mounted(graph).chain(graph.origins.iter().map(|origin| origin.path.as_path())) {
             copy::stays_inside(&folder, &folder.join(path)).await?;
         }
         for drift in self.drift(project, kept, graph).await? {
@@ -147,26 +140,13 @@ impl Files {
         Ok(())
     }
 
-    /// What differs between the project's copy and the kept stack, among what its containers mount: anything that is
-    /// gone, and files that no container may write to. What a container may write to is the project's own.
+    /// What differs between the project's copy and the kept stack: anything that is gone, and whatever no container may
+    /// write to. What a container may write to is the project's own.
     ///
     /// # Errors
     /// `Internal` if the folders cannot be read.
     pub(crate) async fn drift(&self, project: &ProjectRef, kept: &Path, graph: &Graph) -> Result<Vec<Drift>> {
-        let folder = self.project(project);
-        let mut drifts: Vec<Drift> = Vec::new();
-        for mount in graph.containers.iter().flat_map(|node| &node.mounts) {
-            let MountSource::Folder(path) = &mount.source else { continue };
-            if drifts.iter().any(|drift| drift.path == *path) {
-                continue;
-            }
-            if !exists(&folder.join(path)).await? {
-                drifts.push(Drift { path: path.clone(), missing: true });
-            } else if mount.read_only && !copy::same(&kept.join(path), &folder.join(path)).await? {
-                drifts.push(Drift { path: path.clone(), missing: false });
-            }
-        }
-        Ok(drifts)
+        drift::find(kept, &self.project(project), graph).await
     }
 
     /// Notes whose project it is beside its folder, before there is one. What is noted stays.

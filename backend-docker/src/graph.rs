@@ -24,6 +24,19 @@ pub(crate) struct Graph {
     pub(crate) first_run: Option<FirstRunPlace>,
     /// The roles of its database that have its password.
     pub(crate) roles: Option<Roles>,
+    /// The files of the stack that it was made from.
+    pub(crate) origins: Vec<Origin>,
+}
+
+/// A file of the stack that says what the project is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Its path in the stack's folder.
+    pub(crate) path: PathBuf,
+    /// The service that it is about; empty for the whole project.
+    pub(crate) service: String,
+    /// Whether it is a file of variables.
+    pub(crate) variables: bool,
 }
 
 /// One network.
@@ -101,7 +114,7 @@ pub(crate) struct ContainerNode {
     pub(crate) gates: Vec<Gate>,
     /// How we find out that it is ready, where the manifest says.
     pub(crate) probe: Option<Probe>,
-    /// Whether it is a job that runs to its end: somebody waits for its completion.
+    /// Whether it is a job that runs to its end: somebody waits for its completion, or the manifest says so.
     pub(crate) job: bool,
     /// The most memory that it may use, in bytes.
     pub(crate) memory_bytes: Option<u64>,
@@ -339,13 +352,6 @@ pub(crate) struct FirstRunPlace {
     pub(crate) service: ServiceName,
     /// The folder in it.
     pub(crate) path: String,
-}
-
-impl ContainerNode {
-    /// Whether it is well when it has ended with code 0: a job, or something that nobody starts again.
-    pub(crate) fn may_end(&self) -> bool {
-        self.job || self.restart == Restart::No
-    }
 }
 
 impl fmt::Debug for ContainerNode {

@@ -9,6 +9,7 @@ use freehold_core::{Context, Health, Redactor, Result, ServiceHealth, ServiceSta
 use futures_util::future::try_join_all;
 
 use crate::{
+    ending,
     engine::State,
     graph::{ContainerNode, Graph, PublishedPort},
     observed::Observed,
@@ -28,7 +29,7 @@ pub(crate) async fn health(
 ) -> Result<Health> {
     let observed = Observed::of(&watch.engine, ctx, Some(&graph.project)).await?;
     let services = graph.containers.iter().map(|node| async {
-        let mut health = service(watch, ctx, node, &observed).await?;
+        let mut health = service(watch, ctx, node, &observed, redactor).await?;
         health.last_error = health.last_error.map(|text| redactor.redact(&text));
         Ok::<_, freehold_core::Error>(health)
     });
@@ -40,6 +41,7 @@ async fn service(
     ctx: &Context,
     node: &ContainerNode,
     observed: &Observed,
+    redactor: &Redactor,
 ) -> Result<ServiceHealth> {
     let found = match observed.container(node.service.as_str()) {
         Some(container) => watch.engine.state(ctx, &container.id).await?.map(|state| (container, state)),
@@ -48,10 +50,22 @@ async fn service(
     let Some((container, state)) = found else {
         return Ok(entry(node, ServiceState::Unhealthy, "container").failed("it has no container"));
     };
-    let health = if state.running {
+    let health = if state.paused {
+        let problem = "its container is paused (docker pause): a restart lets it go on";
+        entry(node, ServiceState::Unhealthy, "container").failed(problem)
+    } else if state.running && !state.restarting {
         running(watch, ctx, &container.id, node, &state).await?
     } else {
-        at_rest(node, &state)
+        let health = at_rest(node, &state);
+        let ended = state.started && !health.state.is_well();
+        match if ended { watch.engine.last_line(ctx, &container.id, redactor).await } else { None } {
+            Some(line) => {
+                let problem = health.last_error.as_deref().unwrap_or_default();
+                let problem = format!("{problem}; last line: {line}");
+                health.failed(problem)
+            }
+            None => health,
+        }
     };
     Ok(ServiceHealth { since: state.since, ..health })
 }
@@ -64,10 +78,10 @@ fn at_rest(node: &ContainerNode, state: &State) -> ServiceHealth {
     if state.restarting {
         return entry(node, ServiceState::Unhealthy, &probe).failed("the engine is starting it again");
     }
-    if node.may_end() && state.is_done() {
+    if ending::is_done(node, state) {
         return entry(node, ServiceState::Done, &probe);
     }
-    entry(node, ServiceState::Unhealthy, &probe).failed("its container does not run")
+    entry(node, ServiceState::Unhealthy, &probe).failed(ending::complaint(state))
 }
 
 async fn running(
@@ -89,7 +103,7 @@ async fn running(
             entry(node, ServiceState::Unhealthy, "the engine's health check").failed(&engine.output)
         }
         _ => match watch.prober.ask(ctx, id, node, state).await? {
-            None => entry(node, ServiceState::Healthy, "running"),
+            None => return unasked(watch, node, state).await,
             Some(answer) => {
                 let latency_ms = Some(milliseconds(answer.latency));
                 let health = match answer.problem {
@@ -100,18 +114,63 @@ async fn running(
             }
         },
     };
-    if health.state == ServiceState::Healthy {
-        for port in node.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-            if !watch.prober.is_direct() {
-                health.probe.push_str("; published ports: not probed");
-                break;
-            }
-            if let Err(problem) = probe::published_port(outside(port)).await {
+    if health.state == ServiceState::Healthy && published(node).next().is_some() {
+        match outside_answer(watch, node).await {
+            None => health.probe.push_str("; published ports: not probed"),
+            Some(Ok(())) => {}
+            Some(Err(problem)) => {
                 return Ok(entry(node, ServiceState::Unhealthy, "published port").failed(&problem));
             }
         }
     }
     Ok(health)
+}
+
+/// A service that has neither probe nor health check: its published ports are tried, and beyond them all that is known is
+/// how long it has run. The evidence says so.
+async fn unasked(watch: &Watch, node: &ContainerNode, state: &State) -> Result<ServiceHealth> {
+    let up = state.running_for().as_secs();
+    let restarts = match state.restarts {
+        0 => "no restarts".to_owned(),
+        1 => "1 restart".to_owned(),
+        count => format!("{count} restarts"),
+    };
+    let evidence = format!("running for {up} s, {restarts}");
+    if !state.is_settled() {
+        let problem = format!("it keeps ending, and the engine starts it again: {evidence}");
+        return Ok(entry(node, ServiceState::Unhealthy, &evidence).failed(problem));
+    }
+    let not_asked =
+        if node.probe.is_some() { "its probe cannot be asked from here" } else { "nothing to ask" };
+    Ok(match outside_answer(watch, node).await {
+        _ if published(node).next().is_none() => {
+            entry(node, ServiceState::Healthy, &format!("{evidence}, {not_asked}"))
+        }
+        None => entry(
+            node,
+            ServiceState::Healthy,
+            &format!("{evidence}, {not_asked}; published ports: not probed"),
+        ),
+        Some(Ok(())) => entry(node, ServiceState::Healthy, "published port"),
+        Some(Err(problem)) => entry(node, ServiceState::Unhealthy, "published port").failed(&problem),
+    })
+}
+
+/// Tries the published ports from outside; `None` if this process reaches none.
+async fn outside_answer(watch: &Watch, node: &ContainerNode) -> Option<Result<(), String>> {
+    if !watch.prober.is_direct() {
+        return None;
+    }
+    for port in published(node) {
+        if let Err(problem) = probe::published_port(outside(port)).await {
+            return Some(Err(problem));
+        }
+    }
+    Some(Ok(()))
+}
+
+fn published(node: &ContainerNode) -> impl Iterator<Item = &PublishedPort> {
+    node.ports.iter().filter(|port| port.protocol == Protocol::Tcp)
 }
 
 /// Where a published port is reached from this machine.

@@ -15,6 +15,9 @@ pub(crate) const EPOCH: &str = "freehold.epoch";
 /// A keyed hash of its configuration, which covers neither generation nor epoch.
 pub(crate) const CONFIG_HASH: &str = "freehold.config-hash";
 
+/// Short keyed hashes of a container's settings, by their names: so that drift can tell which differ and no value.
+pub(crate) const CONFIG_KEYS: &str = "freehold.config-keys";
+
 /// Compose's own labels, so that `docker compose ls` shows a project as what it is.
 pub(crate) mod compose {
     pub(crate) const PROJECT: &str = "com.docker.compose.project";

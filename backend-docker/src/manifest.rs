@@ -163,6 +163,9 @@ pub(crate) struct Service {
     /// How Freehold itself finds out that it is ready.
     #[serde(default)]
     pub(crate) probe: Option<Probe>,
+    /// Whether it is meant to end, though no other service waits for its completion.
+    #[serde(default)]
+    pub(crate) job: bool,
 }
 
 /// How Freehold finds out that a service is ready.

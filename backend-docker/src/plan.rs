@@ -47,6 +47,7 @@ pub(crate) fn plan(stack: &Stack, runtime: &Runtime, surroundings: &Surroundings
             .as_ref()
             .filter(|place| runs(place.service.as_str()))
             .map(|place| FirstRunPlace { service: place.service.clone(), path: place.path.clone() }),
+        origins: stack.origins(&services),
         roles: database.map(|database| database.roles(runtime)).transpose()?,
     })
 }

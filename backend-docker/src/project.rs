@@ -12,7 +12,7 @@ use crate::{
     apply::{Apply, Purpose, lost_data},
     connection, drift,
     engine::at,
-    files::Files,
+    files::{Difference, Drift, Files},
     graph::Graph,
     health, logs,
     observed::Observed,
@@ -46,10 +46,9 @@ impl Project<'_> {
         if self.watch.prober.is_direct() {
             ports::refuse_taken(&self.graph, &observed).await?;
         }
-        if purpose != Purpose::First && !self.files.has_project(&self.runtime.project).await? {
-            let folder = self.files.project(&self.runtime.project);
-            self.runtime.accepts_loss_of([folder.display().to_string()])?;
-        }
+        let drifts = self.drifts().await?;
+        self.runtime.accepts_loss_of(self.lost(&drifts, &observed, purpose))?;
+        self.let_go(&drifts, &observed).await?;
         self.ctx.step("place files", "").await?;
         let placed = self
             .files
@@ -112,7 +111,7 @@ impl Project<'_> {
         }
         let observed = self.observe().await?;
         // Before anything is stopped. What was made for data that is gone has to be done again on the new: all of it.
-        let lost = lost_data(&self.graph, &observed, Purpose::Again);
+        let lost = self.lost(&self.drifts().await?, &observed, Purpose::Again);
         let anew = !lost.is_empty();
         self.runtime.accepts_loss_of(lost)?;
         let in_scope = |service: &str| match scope {
@@ -159,6 +158,46 @@ impl Project<'_> {
             })
             .collect();
         Ok(logs::read(&self.watch.engine, containers, request, &self.redactor))
+    }
+
+    /// What of its folder is not as its stack has it; `None` if the folder is not there.
+    async fn drifts(&self) -> Result<Option<Vec<Drift>>> {
+        if !self.files.has_project(&self.runtime.project).await? {
+            return Ok(None);
+        }
+        self.files.drift(&self.runtime.project, &self.kept, &self.graph).await.map(Some)
+    }
+
+    /// The data that is gone and must have been there, by name: the whole folder, or folders in it, and volumes.
+    fn lost(&self, drifts: &Option<Vec<Drift>>, observed: &Observed, purpose: Purpose) -> Vec<String> {
+        let had_container = |drift: &&Drift| match purpose {
+            Purpose::First => false,
+            Purpose::Again => true,
+            Purpose::Reconfigure => observed.container(&drift.service).is_some(),
+        };
+        let mut lost = match drifts {
+            None if purpose == Purpose::First => Vec::new(),
+            None => vec![self.files.project(&self.runtime.project).display().to_string()],
+            Some(drifts) => {
+                let gone = drifts.iter().filter(|drift| drift.what == Difference::DataGone);
+                gone.filter(had_container).map(|drift| drift.path.display().to_string()).collect()
+            }
+        };
+        lost.dedup();
+        lost.extend(lost_data(&self.graph, observed, purpose));
+        lost
+    }
+
+    /// Stops the containers that read what is about to be mended: they hold what was there before, and begin anew with
+    /// what is there then.
+    async fn let_go(&self, drifts: &Option<Vec<Drift>>, observed: &Observed) -> Result<()> {
+        let reads = |service: &str| match drifts {
+            None => true,
+            Some(drifts) => drifts.iter().any(|drift| drift.service == service),
+        };
+        let readers = observed.containers.iter().filter(|container| reads(container.service()));
+        let readers: Vec<_> = readers.map(|container| (container, Then::Keep)).collect();
+        stop::stop(self.watch, self.ctx, &self.graph, &readers).await
     }
 
     async fn observe(&self) -> Result<Observed> {

@@ -1,6 +1,7 @@
 //! *Load*: a folder becomes a stack that can be planned, or an error that says what is wrong with it.
 
 mod digest;
+mod sources;
 mod variables;
 
 use std::{
@@ -17,7 +18,7 @@ use freehold_core::{
 
 use crate::{
     compose::{
-        ComposeFile, Declared, Source,
+        ComposeFile, Source,
         dotenv::{DotEnv, Precedence},
         interpolate::interpolate_tree,
         merge::merge,
@@ -53,6 +54,8 @@ pub(crate) struct Stack {
     /// Where the variables come from.
     env_name: String,
     env: DotEnv,
+    /// The files and folders that it is made of, which its digest covers.
+    files: Vec<PathBuf>,
     /// The files that services take their environment from.
     env_files: BTreeMap<PathBuf, DotEnv>,
     allowed_mounts: Vec<PathBuf>,
@@ -113,16 +116,26 @@ impl Stack {
             subnet: true,
             variables: Vec::new(),
         };
-        let env_files = BTreeMap::new();
+        let (files, env_files) = (Vec::new(), BTreeMap::new());
         let allowed_mounts = source.allowed_mounts.clone();
-        let mut stack =
-            Self { spec, manifest, manifest_text, trees, profiles, env_name, env, env_files, allowed_mounts };
+        let mut stack = Self {
+            spec,
+            manifest,
+            manifest_text,
+            trees,
+            profiles,
+            env_name,
+            env,
+            files,
+            env_files,
+            allowed_mounts,
+        };
 
         let compose = stack.compose(&stack.made_up_variables()?)?;
         stack.describe(&compose)?;
         stack.read_env_files(folder, &compose)?;
-        stack.spec.digest =
-            digest::of(folder, &stack.manifest_text, &stack.files(&compose)?, &stack.spec.data)?;
+        stack.files = stack.made_of(&compose)?;
+        stack.spec.digest = digest::of(folder, &stack.manifest_text, &stack.files, &stack.spec.data)?;
         Ok(stack)
     }
 
@@ -267,30 +280,6 @@ impl Stack {
             }
         }
         Ok(())
-    }
-
-    /// The files and folders that the stack is made of.
-    fn files(&self, compose: &ComposeFile) -> Result<Vec<PathBuf>> {
-        let mut files = vec![PathBuf::from(&self.env_name)];
-        files.extend(self.compose_files().map(PathBuf::from));
-        files.extend(self.env_files.keys().cloned());
-        let mounted = compose.services.iter().flat_map(|service| &service.mounts);
-        let mounted = mounted.filter_map(|mount| match &mount.source {
-            Source::Path(path) => Some(path),
-            Source::Named(_) | Source::Anonymous | Source::Tmpfs(_) => None,
-        });
-        let granted = compose.files.values().filter_map(|declared| match declared {
-            Declared::File(path) => Some(path),
-            Declared::Content(_) | Declared::Variable(_) => None,
-        });
-        for path in mounted.chain(granted) {
-            if let Place::Inside(path) = place(path) {
-                files.push(path);
-            }
-        }
-        files.sort();
-        files.dedup();
-        Ok(files)
     }
 
     /// Plans a project that has every default and no real secret.

@@ -6,6 +6,7 @@ use freehold_core::{Context, Error, Kind, Result};
 use tokio::time::Instant;
 
 use crate::{
+    ending,
     engine::{Engine, State},
     events::{Events, Listener},
     gates::Stage,
@@ -55,7 +56,7 @@ impl Watch {
             let state = self.engine.state(ctx, id).await?.ok_or_else(|| gone(node))?;
             let restarts = state.restarts - *restarts.get_or_insert(state.restarts);
             if !state.running && !state.restarting {
-                return if node.may_end() && state.is_done() {
+                return if ending::is_done(node, &state) {
                     Ok(Stage::Done)
                 } else {
                     Err(ended(node, &state))
@@ -65,14 +66,17 @@ impl Watch {
                 return Err(ended(node, &state).with("restarts", restarts));
             }
             let mut pause = LOOK_AGAIN;
-            if state.running && !node.job {
-                let Some(answer) = self.prober.ask(ctx, id, node, &state).await? else {
-                    return Ok(Stage::Ready);
-                };
-                pause = answer.pause();
-                match answer.problem {
-                    None => return Ok(Stage::Ready),
-                    Some(problem) => *last = Some(format!("{}: {problem}", answer.probe)),
+            if state.running && !state.restarting && !node.job {
+                match self.prober.ask(ctx, id, node, &state).await? {
+                    None if state.is_settled() => return Ok(Stage::Ready),
+                    None => *last = Some(format!("started again by the engine {} times", state.restarts)),
+                    Some(answer) => {
+                        pause = answer.pause();
+                        match answer.problem {
+                            None => return Ok(Stage::Ready),
+                            Some(problem) => *last = Some(format!("{}: {problem}", answer.probe)),
+                        }
+                    }
                 }
             }
             ctx.bounded("become ready", wake(listener, pause)).await?;

@@ -28,7 +28,7 @@ struct Assignment {
     value: Written,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Written {
     /// As it stands.
     Literal(String),
@@ -64,6 +64,19 @@ impl DotEnv {
     /// The names that the file gives a value, in its order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.assignments.iter().map(|assignment| assignment.name.as_str())
+    }
+
+    /// The names that this file and another set otherwise, or only one of them sets.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<String> {
+        let set = |env: &Self| -> BTreeMap<String, Written> {
+            env.assignments.iter().map(|line| (line.name.clone(), line.value.clone())).collect()
+        };
+        let (ours, theirs) = (set(self), set(other));
+        let mut names: Vec<_> = ours.keys().chain(theirs.keys()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| ours.get(name) != theirs.get(name));
+        names
     }
 
     /// The file's variables, each with the variables of its value replaced: by those before it in the file and those from

@@ -1,11 +1,12 @@
 //! Containers on the engine.
 
 mod create;
+mod updated;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::{
-    models::ContainerInspectResponse,
+    models::{ContainerInspectResponse, HostConfig},
     query_parameters::{
         InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
         LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -22,6 +23,12 @@ use crate::{error::EngineError, labels};
 /// How many of a container's last lines are shown when it fails.
 const LAST_LINES: &str = "200";
 
+/// How long a container that was started again has to run before it counts as up.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// How much of a container's last line is shown.
+const LAST_LINE_LENGTH: usize = 300;
+
 /// A container of ours, as the engine lists it.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
@@ -36,6 +43,8 @@ pub(crate) struct Container {
 pub(crate) struct State {
     /// Whether it runs.
     pub(crate) running: bool,
+    /// Whether its processes are frozen, which `docker pause` does. It runs all the same.
+    pub(crate) paused: bool,
     /// Whether the engine is about to start it again.
     pub(crate) restarting: bool,
     /// Whether it was ever started.
@@ -58,6 +67,10 @@ pub(crate) struct State {
     pub(crate) stop_timeout: Option<i64>,
     /// Its addresses, by network.
     pub(crate) addresses: HashMap<String, String>,
+    /// The ids of the networks that it is in, by name; empty where the engine knows none until it starts.
+    pub(crate) networks: HashMap<String, String>,
+    /// What the engine bounds it by, and when it starts it again.
+    host: HostConfig,
 }
 
 /// What the engine's own health check says.
@@ -85,6 +98,18 @@ impl State {
     /// Whether it ended well.
     pub(crate) fn is_done(&self) -> bool {
         self.started && !self.running && !self.restarting && self.exit_code == 0
+    }
+
+    /// Since when it runs, as a length of time by this machine's clock.
+    pub(crate) fn running_for(&self) -> Duration {
+        let since = self.since.filter(|_| self.running);
+        since.and_then(|since| (OffsetDateTime::now_utc() - since).try_into().ok()).unwrap_or_default()
+    }
+
+    /// Whether it runs to stay, as far as the engine's own starts tell: it was not started again, or has run since for so
+    /// long that the engine itself forgets its failures (moby, `restartmanager`, `ShouldRestart`).
+    pub(crate) fn is_settled(&self) -> bool {
+        self.restarts == 0 || self.running_for() >= SETTLED
     }
 }
 
@@ -135,6 +160,15 @@ impl Engine {
             self.client().start_container(id, None::<StartContainerOptions>),
         )
         .await
+    }
+
+    /// Lets a container go on that was frozen. One that is not is as wished.
+    pub(crate) async fn unpause_container(&self, ctx: &Context, id: &str) -> Result<(), EngineError> {
+        let done = self.call(ctx, "unpause container", id, self.client().unpause_container(id)).await;
+        match done {
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other,
+        }
     }
 
     /// Sends a container a signal. One that does not run has it.
@@ -206,9 +240,23 @@ impl Engine {
             }
         };
         // Not bounded by the context: the reason why a call failed is wanted most when its deadline has passed.
-        let _ = tokio::time::timeout(ctx.margin().max(std::time::Duration::from_secs(1)), read).await;
+        let _ = tokio::time::timeout(ctx.margin().max(Duration::from_secs(1)), read).await;
         report.finish()
     }
+
+    /// The last line that a container printed, redacted.
+    pub(crate) async fn last_line(&self, ctx: &Context, id: &str, redactor: &Redactor) -> Option<String> {
+        last_line(&self.last_output(ctx, id, redactor).await)
+    }
+}
+
+/// What was said last: of errors if there were any, since what else is printed tells less of an end.
+pub(crate) fn last_line(report: &Report) -> Option<String> {
+    let last = |text: &str| {
+        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+        Some(line.chars().take(LAST_LINE_LENGTH).collect())
+    };
+    last(&report.stderr).or_else(|| last(&report.stdout))
 }
 
 fn state(container: ContainerInspectResponse) -> State {
@@ -226,8 +274,13 @@ fn state(container: ContainerInspectResponse) -> State {
     });
     let test = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let ids =
+        networks.iter().map(|(name, place)| (name.clone(), place.network_id.clone().unwrap_or_default()));
     State {
         running,
+        paused: state.paused.unwrap_or_default(),
+        networks: ids.collect(),
+        host: container.host_config.unwrap_or_default(),
         restarting: state.restarting.unwrap_or_default(),
         // The engine's zero time: it was never started.
         started: state.started_at.is_some_and(|at| !at.is_empty() && !at.starts_with("0001-")),

@@ -45,27 +45,9 @@ pub(super) async fn replace(from: &Path, to: &Path) -> Result<()> {
     .await
 }
 
-/// Whether a file, or every file of a folder, is as it was. What is there beyond that does not matter.
-pub(super) async fn same(kept: &Path, copy: &Path) -> Result<bool> {
-    let (kept, copy) = (kept.to_owned(), copy.to_owned());
-    blocking(move || same_entry(&kept, &copy).map_err(|error| failed("compare", &copy, error))).await
-}
-
-fn same_entry(kept: &Path, copy: &Path) -> io::Result<bool> {
-    let (Ok(was), Ok(is)) = (fs::metadata(kept), fs::metadata(copy)) else {
-        // What the stack does not have cannot differ from it.
-        return Ok(!kept.exists());
-    };
-    if was.is_dir() {
-        for entry in fs::read_dir(kept)? {
-            let name = entry?.file_name();
-            if !same_entry(&kept.join(&name), &copy.join(&name))? {
-                return Ok(false);
-            }
-        }
-        return Ok(is.is_dir());
-    }
-    Ok(is.is_file() && was.len() == is.len() && fs::read(kept)? == fs::read(copy)?)
+/// How open the copy of a file is: to whoever comes this far, and run by all if it runs at all.
+pub(super) fn mode(original: &fs::Metadata) -> u32 {
+    if original.permissions().mode() & 0o111 != 0 { 0o755 } else { 0o644 }
 }
 
 /// A copy under way.
@@ -119,10 +101,9 @@ impl<'a> Copy<'a> {
         if !data.is_file() {
             return Ok(()); // A socket or pipe that some program left: nothing to copy.
         }
-        let runs = data.permissions().mode() & 0o111 != 0;
-        let mode = if runs { 0o755 } else { 0o644 };
         fs::copy(from, to).map_err(|error| failed("write", to, error))?;
-        fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(|error| failed("write", to, error))
+        let open = fs::Permissions::from_mode(mode(&data));
+        fs::set_permissions(to, open).map_err(|error| failed("write", to, error))
     }
 }
 
@@ -136,7 +117,9 @@ fn folder(path: &Path) -> Result<()> {
 }
 
 /// File work goes to the threads that are there for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal("work on files").because(error))?

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{Error, Result, SecretString, ServiceName};
+use serde_json::json;
 
 use super::{Planner, hash};
 use crate::{
@@ -58,6 +59,8 @@ impl Planner<'_> {
         };
         node.config_hash = hash::of(&node, &service.labels, &self.identity.runtime.hash_key)?;
         node.labels = self.identity.labels_of_container(&service.name, &service.labels, &node.config_hash);
+        let keys = hash::keys(&node, &service.labels, &self.identity.runtime.hash_key);
+        node.labels.insert(labels::CONFIG_KEYS.to_owned(), json!(keys).to_string());
         Ok(node)
     }
 
@@ -255,8 +258,11 @@ impl Planner<'_> {
         }))
     }
 
-    /// Whether any service of the stack waits for this one's end, excluded ones too: a job stays a job.
+    /// Whether any service of the stack waits for this one's end, excluded ones too, or the manifest calls it a job.
     fn is_job(&self, service: &Service) -> bool {
+        if self.identity.stack.manifest().services.get(&service.name).is_some_and(|said| said.job) {
+            return true;
+        }
         let mut edges = self.compose.services.iter().flat_map(|other| &other.depends_on);
         edges.any(|edge| edge.service == service.name && edge.condition == Condition::Completed)
     }

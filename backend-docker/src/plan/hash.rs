@@ -19,6 +19,71 @@ pub(super) fn of(
     Ok(key.hash(&bytes))
 }
 
+/// A short keyed hash of each setting, by the name that Compose has for it, so that a plan can tell which ones differ and
+/// no value. The name is part of what is hashed: two settings of one value cannot be seen to be the same.
+pub(super) fn keys(
+    node: &ContainerNode,
+    own_labels: &BTreeMap<String, String>,
+    key: &HashKey,
+) -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::new();
+    let mut add = |name: String, value: &Value| {
+        let mut hash = key.hash(format!("{name}\0{value}").as_bytes());
+        hash.truncate(KEY_HASH_LENGTH);
+        keys.insert(name, hash);
+    };
+    let Value::Object(told) = told(node, own_labels) else { return keys };
+    for (field, value) in &told {
+        let part = |name: &Value| format!("{}.{}", known_as(field), name.as_str().unwrap_or_default());
+        match (field.as_str(), value) {
+            ("environment" | "files", Value::Array(items)) => {
+                items.iter().for_each(|item| add(part(&item[0]), item));
+            }
+            ("mounts", Value::Array(items)) => items.iter().for_each(|item| add(part(&item["target"]), item)),
+            ("networks", Value::Array(items)) => {
+                items.iter().for_each(|item| add(part(&item["network"]), item));
+            }
+            ("labels", Value::Object(labels)) => {
+                labels.iter().for_each(|(name, value)| add(format!("labels.{name}"), value));
+            }
+            ("extras", Value::Object(extras)) => {
+                let set = extras.iter().filter(|(_, value)| !is_unset(value));
+                set.for_each(|(name, value)| add(known_as(name).to_owned(), value));
+            }
+            _ if is_unset(value) => {}
+            _ => add(known_as(field).to_owned(), value),
+        }
+    }
+    keys
+}
+
+/// Enough to tell one value from another under one name; the whole configuration has a hash of full length.
+const KEY_HASH_LENGTH: usize = 12;
+
+/// What Compose calls a setting.
+fn known_as(field: &str) -> &str {
+    match field {
+        "name" => "container_name",
+        "mounts" => "volumes",
+        "memory_bytes" => "mem_limit",
+        "memory_reservation" => "mem_reservation",
+        "memory_swap" => "memswap_limit",
+        "memory_swappiness" => "mem_swappiness",
+        "stop_grace" => "stop_grace_period",
+        "dns_options" => "dns_opt",
+        same => same,
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(set) => !set,
+        Value::Null => true,
+        Value::Number(_) | Value::String(_) | Value::Object(_) => false,
+    }
+}
+
 /// What the engine is told, secrets and all.
 pub(super) fn told(node: &ContainerNode, labels: &BTreeMap<String, String>) -> Value {
     let environment: Vec<Vec<&str>> = node

@@ -71,6 +71,11 @@ async fn a_service_that_fails_is_named_with_its_code_and_its_last_words() {
     assert!(error.to_string().contains("exited with code 3"), "{error}");
     let report = error.report().unwrap();
     assert_eq!(report.stderr, "cannot go on with ***\n");
+    assert_eq!(error.context("last line"), Some("cannot go on with ***"));
+    let health = fixture.backend.health(&ctx, &runtime).await.unwrap();
+    let told = health.services.iter().find(|entry| entry.service.as_str() == "broken").unwrap();
+    assert_eq!(told.probe, "exited 3");
+    assert!(told.last_error.as_ref().unwrap().ends_with("last line: cannot go on with ***"), "{told:?}");
     assert!(!format!("{error:?}").contains(password(&runtime)));
     backend.destroy(&ctx, &runtime.project).await.unwrap();
     assert_eq!(fixture.census(&runtime.project).await, [""; 0]);

@@ -7,11 +7,13 @@
 mod compose;
 mod contract;
 mod drift;
+mod evidence;
 mod failures;
 mod fixture;
 mod isolation;
 mod life;
 mod neighbours;
+mod passwords;
 mod registry;
 mod supabase;
 mod troubled_engine;

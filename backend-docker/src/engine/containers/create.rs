@@ -248,7 +248,7 @@ fn healthcheck(check: &HealthCheck) -> HealthConfig {
     }
 }
 
-fn restart(restart: Restart) -> RestartPolicy {
+pub(super) fn restart(restart: Restart) -> RestartPolicy {
     let (name, count) = match restart {
         Restart::No => (RestartPolicyNameEnum::NO, None),
         Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
@@ -266,11 +266,11 @@ fn port_key(port: &PublishedPort) -> String {
     format!("{}/{protocol}", port.container_port)
 }
 
-fn saturating(bytes: u64) -> i64 {
+pub(super) fn saturating(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Cores in billionths, as the engine counts them. `as` saturates, and limits are checked where they come in.
-fn nano_cpus(cores: f64) -> i64 {
+pub(super) fn nano_cpus(cores: f64) -> i64 {
     (cores * 1e9).round() as i64
 }
