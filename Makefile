@@ -1,7 +1,7 @@
 # What people type. Each target is one script or one cargo command; see CONTRIBUTING.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check deny package bench-growth clean-test
+.PHONY: help run test soak check deny package bench bench-growth clean-test
 
 # cargo would take make's own job server for its own.
 unexport MAKEFLAGS MFLAGS
@@ -33,6 +33,10 @@ deny: ## licences, sources and advisories of all dependencies (needs cargo-deny)
 
 package: ## build every library from the archive that would be published
 	cargo package --workspace --exclude freehold-examples --exclude freehold-tests $(workspace_profile)
+
+bench: ## time stacks against docker compose on the same engine (an idle machine, half an hour)
+	@scripts/setup test
+	@scripts/bench stacks
 
 bench-growth: ## operations a second, events to many and the watcher, up to 10,000 projects (an idle machine, minutes)
 	@scripts/bench growth

@@ -50,7 +50,7 @@ pub(crate) struct World {
     key: SealKey,
     /// How many operations the target runs at once.
     most: u32,
-    server: Option<(EmbeddedServer, TempDir)>,
+    pub(crate) server: Option<(EmbeddedServer, TempDir)>,
 }
 
 impl World {
