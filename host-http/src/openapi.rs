@@ -1,4 +1,9 @@
-//! The document that describes the API, made from the routes' own descriptions.
+//! The documents that describe the API, made from the routes' own descriptions: one for Freehold's own surface, one for
+//! what Studio calls, one for the Management API.
+
+mod management;
+mod studio;
+mod surface;
 
 use utoipa::{
     Modify, OpenApi,
@@ -23,6 +28,7 @@ use crate::routes::{commands, doctor, events, observation, operations, operators
         targets::list, targets::inventory,
         doctor::examine, doctor::remove,
         operators::alive, operators::ready, operators::figures, operators::document,
+        operators::studio_document, operators::management_document,
     ),
     security(("bearer" = [])),
     modifiers(&Bearer),
@@ -46,9 +52,29 @@ pub fn json() -> Result<String, serde_json::Error> {
     Document::openapi().to_pretty_json().map(|json| json + "\n")
 }
 
+/// The document of what Studio calls. `openapi-studio.json` in this package is a copy of it.
+///
+/// # Errors
+/// As [`json`].
+pub fn studio_json() -> Result<String, serde_json::Error> {
+    let description = "What an unforked Studio calls. Replies are as Studio reads them.";
+    surface::document("Freehold for Studio", description, studio::SAID, crate::studio::all())
+}
+
+/// The document of the Management API, under `/v1`. `openapi-management.json` in this package is a copy of it.
+///
+/// # Errors
+/// As [`json`].
+pub fn management_json() -> Result<String, serde_json::Error> {
+    let description = "What `supabase` tooling and SDKs ask of projects. Replies are as they read them. \
+                       Every path is there under `/api/v1` too.";
+    let routes = crate::management::all().filter(|route| route.path.starts_with("/v1/"));
+    surface::document("Freehold's Management API", description, management::SAID, routes)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use serde_json::Value;
 
@@ -80,14 +106,40 @@ mod tests {
         assert_eq!(open, ["GET /healthz", "GET /readyz"]);
     }
 
-    /// `UPDATE_GOLDEN=1 cargo test -p freehold-host openapi` writes the file anew.
     #[test]
-    fn the_checked_in_document_is_the_present_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(path, json().unwrap()).unwrap();
+    fn every_route_of_the_other_surfaces_has_its_words_and_no_words_are_without_a_route() {
+        let named = |routes: &mut dyn Iterator<Item = crate::route::Route>| {
+            routes.map(|route| format!("{} {}", route.method, route.path)).collect::<BTreeSet<_>>()
+        };
+        let words = |said: &[surface::Said]| {
+            assert_eq!(said.iter().map(|said| said.route).collect::<BTreeSet<_>>().len(), said.len());
+            said.iter().map(|said| said.route.to_owned()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(words(studio::SAID), named(&mut crate::studio::all()));
+        let (short, long): (Vec<_>, Vec<_>) =
+            crate::management::all().partition(|route| route.path.starts_with("/v1/"));
+        assert_eq!(words(management::SAID), named(&mut short.iter().cloned()));
+        let same = |route: &crate::route::Route| {
+            (route.method.clone(), route.path.trim_start_matches("/api").to_owned(), route.rule)
+        };
+        assert_eq!(short.iter().map(same).collect::<Vec<_>>(), long.iter().map(same).collect::<Vec<_>>());
+    }
+
+    /// `UPDATE_GOLDEN=1 cargo test -p freehold-host openapi` writes the files anew.
+    #[test]
+    fn the_checked_in_documents_are_the_present_ones() {
+        let documents = [
+            ("openapi", json()),
+            ("openapi-studio", studio_json()),
+            ("openapi-management", management_json()),
+        ];
+        for (name, document) in documents {
+            let (path, document) = (format!("{}/{name}.json", env!("CARGO_MANIFEST_DIR")), document.unwrap());
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&path, &document).unwrap();
+            }
+            let checked_in = std::fs::read_to_string(&path).unwrap();
+            assert!(checked_in == document, "{path} is not the present document: write it anew");
         }
-        let checked_in = std::fs::read_to_string(path).unwrap();
-        assert!(checked_in == json().unwrap(), "openapi.json is not the present document: write it anew");
     }
 }

@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, Kind, OrganizationId, Project, Result,
-    accounts::{Action, Caller, Decision, Place, Resource},
+    accounts::{Action, Caller, Decision, Grant, Membership, Place, Resource, Role},
 };
 use serde_json::Value;
 
@@ -44,6 +44,21 @@ impl Rule {
         self != Self::Anyone
     }
 
+    /// Whom it lets in, as the documents say it: `anyone`, `known`, `superuser`, `members`, or roles by their names.
+    pub(crate) fn audience(self) -> Value {
+        match self {
+            Self::Anyone => "anyone".into(),
+            Self::Known => "known".into(),
+            Self::Superuser => "superuser".into(),
+            Self::Member => "members".into(),
+            Self::May(action, resource, _) => Role::ALL
+                .into_iter()
+                .filter(|role| allows(*role, action, resource))
+                .map(Role::as_str)
+                .collect(),
+        }
+    }
+
     /// Whether a failed check means that what the path names is not there.
     pub(crate) fn finds_nothing(self, failure: &Error) -> bool {
         let by_path = matches!(self, Self::Member | Self::May(_, _, At::Project | At::Organization));
@@ -71,7 +86,11 @@ impl Rule {
             Self::Superuser => Ok(if call.caller().superuser { Ok(()) } else { Err(Forbidden) }),
             Self::Member => {
                 let organization: OrganizationId = call.parameter("slug").parse()?;
-                let sees = call.caller().sees(Place::organization(&organization));
+                let sees = if call.caller().superuser {
+                    call.accounts()?.organization(&organization).await?.is_some()
+                } else {
+                    call.caller().sees(Place::organization(&organization))
+                };
                 sees.then_some(Ok(())).ok_or_else(|| Error::not_found("organization", organization))
             }
             Self::May(action, resource, At::Project) => {
@@ -104,6 +123,14 @@ impl Rule {
             }
         }
     }
+}
+
+/// Whether whoever has a role in the whole of an organization may do this there.
+fn allows(role: Role, action: Action, resource: Resource) -> bool {
+    let Ok(organization) = OrganizationId::new("any") else { return false };
+    let grants = vec![Grant::everywhere(role)];
+    let caller = Caller::of_memberships(vec![Membership { organization: organization.clone(), grants }]);
+    caller.decide(action, resource, Place::organization(&organization)) == Decision::Allowed
 }
 
 /// They may see it, but not do that to it.

@@ -21,6 +21,10 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::new(Method::GET, "/readyz", Rule::Anyone, |call| Box::pin(ready(call))),
     Route::new(Method::GET, "/metrics", Rule::Superuser, |call| Box::pin(figures(call))),
     Route::new(Method::GET, "/openapi.json", Rule::Known, |call| Box::pin(document(call))),
+    Route::new(Method::GET, "/openapi/studio.json", Rule::Known, |call| Box::pin(studio_document(call))),
+    Route::new(Method::GET, "/openapi/management.json", Rule::Known, |call| {
+        Box::pin(management_document(call))
+    }),
 ];
 
 /// Tell whether the host is alive.
@@ -76,7 +80,29 @@ async fn figures(call: Call) -> Result<Response> {
     responses((status = 200, body = Object)),
 )]
 async fn document(_: Call) -> Result<Response> {
-    let text = openapi::json().map_err(|error| Error::internal("write the document").because(error))?;
+    written(openapi::json())
+}
+
+/// Read the document that describes what Studio calls.
+#[utoipa::path(
+    get, path = "/openapi/studio.json", tag = "operators", operation_id = "openapi_studio",
+    responses((status = 200, body = Object)),
+)]
+async fn studio_document(_: Call) -> Result<Response> {
+    written(openapi::studio_json())
+}
+
+/// Read the document that describes the Management API.
+#[utoipa::path(
+    get, path = "/openapi/management.json", tag = "operators", operation_id = "openapi_management",
+    responses((status = 200, body = Object)),
+)]
+async fn management_document(_: Call) -> Result<Response> {
+    written(openapi::management_json())
+}
+
+fn written(document: Result<String, serde_json::Error>) -> Result<Response> {
+    let text = document.map_err(|error| Error::internal("write the document").because(error))?;
     let mut response = text.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use freehold_core::Status;
 use serde_json::{Value, json};
 
 use crate::people::{People, session};
@@ -13,6 +14,8 @@ const RULES: &[(&str, &str)] = &[
     ("GET /readyz", "anyone"),
     ("GET /metrics", "superuser"),
     ("GET /openapi.json", "known"),
+    ("GET /openapi/studio.json", "known"),
+    ("GET /openapi/management.json", "known"),
     ("GET /api/freehold/v1/doctor", "superuser"),
     ("POST /api/freehold/v1/doctor", "superuser"),
     ("GET /api/freehold/v1/events", "superuser"),
@@ -102,6 +105,107 @@ async fn every_route_of_the_document_answers_each_role_strangers_and_nobody_as_i
             let status = people.send(method, &path, Some(people.superuser.expose()), &body).await.status();
             assert!(!matches!(status, 401 | 403 | 404), "{route} for the superuser: {status}");
         }
+    }
+}
+
+/// Every operation of a document and whom it is for.
+fn operations(document: &str) -> Vec<(String, String, Value)> {
+    let document: Value = serde_json::from_str(document).unwrap();
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            found.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    found
+}
+
+/// Every route of Studio's surface and the Management API, for every role, a stranger, nobody and the superuser: each is
+/// let in or not as the document says. What is answered to those who are let in is not looked at here.
+#[tokio::test]
+async fn every_route_of_the_other_surfaces_answers_everybody_as_its_document_says() {
+    let people = People::new().await;
+    let studio = operations(&freehold_host::openapi::studio_json().unwrap());
+    let management = operations(&freehold_host::openapi::management_json().unwrap());
+    assert!(studio.len() > 90 && management.len() > 60, "{} and {}", studio.len(), management.len());
+    let again = management
+        .iter()
+        .map(|(method, path, operation)| (method.clone(), format!("/api{path}"), operation.clone()));
+    let mut project = people.project("matrix").await;
+    let (mut nobodys, mut refusals) = (People::new().await, 0);
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (method, template, operation) in studio.iter().cloned().chain(management.clone()).chain(again) {
+        let may = &operation["x-freehold-may"];
+        let example = &operation["requestBody"]["content"]["application/json"]["example"];
+        // One whose name is taken: nobody makes anything by it.
+        let body = if example["organization_slug"].is_string() {
+            json!({ "organization_slug": "acme", "name": "matrix" })
+        } else {
+            Value::Null
+        };
+        let names_something =
+            ["{ref}", "{slug}"].iter().any(|name| template.contains(name)) || !body.is_null();
+        let route = format!("{method} {template}");
+        // Whoever comes without a credential so often has to wait: they ask a new host in time.
+        refusals += 1;
+        if refusals % 20 == 0 {
+            nobodys = People::new().await;
+        }
+        for (name, letter) in
+            CALLERS.into_iter().chain([("nobody", "0"), ("superuser", "S"), ("superuser", "absent")])
+        {
+            let status = people.control.project(&project).await.unwrap().status;
+            if matches!(status, Status::GoingDown | Status::Removed) {
+                count += 1;
+                project = people.project(&format!("matrix {count}")).await;
+            }
+            let (reference, slug) =
+                if letter == "absent" { ("a".repeat(20), "nowhere") } else { (project.to_string(), "acme") };
+            let path = template.replace("{ref}", &reference).replace("{slug}", slug);
+            let path = path.replace("{id}", "1").replace("{key}", "anon").replace("{function}", "f");
+            let token = match letter {
+                "0" => None,
+                "S" | "absent" => Some(people.superuser.expose().to_owned()),
+                _ => Some(session(name)),
+            };
+            let asked = if letter == "0" { &nobodys } else { &people };
+            let reply = asked.send(&method, &path, token.as_deref(), &body).await;
+            let status = reply.status();
+            let hidden = status == 404 && method == "HEAD"
+                || (status == 404 && {
+                    let message = reply.json()["message"].as_str().unwrap().to_owned();
+                    message == "Project not found" || message == "Organization not found"
+                });
+            let documented = operation["responses"].get(status.to_string()).is_some();
+            let (let_in, known) = (!matches!(status, 401 | 403) && !hidden, status != 401);
+            let right = match (may.as_str(), letter) {
+                (Some("anyone"), _) => known && status != 403,
+                (_, "0") => status == 401,
+                (_, "absent") if names_something && body.is_null() => hidden,
+                (_, "S" | "absent") | (Some("known"), _) => let_in,
+                (Some("superuser"), _) => status == 403,
+                (_, "-") => hidden,
+                (Some("members"), _) => let_in,
+                (Some(other), _) => panic!("{route}: {other} is no audience"),
+                (None, _) if may.as_array().unwrap().contains(&json!(role(letter))) => let_in,
+                (None, _) => status == 403,
+            };
+            // A HEAD has no body to say more in.
+            if !right || !(documented || method == "HEAD") {
+                wrong.push(format!("{route} for {name} ({letter}): {status} {}", reply.text()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The role of a caller, as the document has it.
+fn role(letter: &str) -> &'static str {
+    match letter {
+        "O" => "owner",
+        "A" => "administrator",
+        "D" => "developer",
+        _ => "read_only",
     }
 }
 

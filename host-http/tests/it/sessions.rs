@@ -25,6 +25,28 @@ const EC_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgnrKdnt080V
 const EC_X: &str = "XiOGdAMjaGtH7uHHohwQY5ijPT63qe3Vcic44OtAb4s";
 const EC_Y: &str = "UxK76J6EIWUj3KDPg2nog-nSauoig7moCOTXakoR-wE";
 
+/// The same for RSA: PKCS #1 in Base64, and the modulus as a JSON Web Key has it.
+const RSA_KEY: &str = "MIIEpAIBAAKCAQEAuPZGXFnzCIKLZnCNJXo8pI17jYTX2QCEVZUkCl04ASTWsyILtiEFsNVT+KWYfus0zPfCAQAhyjrtsGeG2YAz\
+    H3qG5QNiZO+MX7EOdRVReb32fZvzrF+OhjOjORI5d0XVfa+dp6YGOf0kKDgi0rwWfIMtd3TsFDrCdnn2hrBLHdAJt7JyqJf+UQx2\
+    CK6NDZSwNbFK6aOySKq6gKKRJJ7vhT4JMQOATC9CrrphrfDuYMmSjMIwLL9aZhMZ1/KJgCmfbZZ6h7yDbfWnc6vEp/ob42oV+7y4\
+    mTueb6rtdCsAw5fEBSkLmnsT5UEg3olW3vP+dlUO5QTQHiobKrXrbrdEtwIDAQABAoIBAEWNkrritlICaTJN673moAxPCeGXTWXU\
+    XG8kZMei8072z+fPyzCjbVToe6m6d8RuZU4YcvNWXd6C12PpIlwC6faR6E0RPzxumk5XsfSUXi2WIi1s6i5tRpavr1bkRAjWkWgw\
+    lGv5Mkk3KJQZO/sb8KbE22Ga7bXTvNG5nltayvx727wN9EX2qwcp4vKSRgEo5iIUAdw7FWlPa989C4axSslHsEJdtJGSVgOZDBTI\
+    kPNnXi3R5Z/AkMd90OqLExqzd2ZBLuwn4+UyJw+Xb0uikpQ09Fb+v3rN6XoPgihqLzHGeieaTE3nRy5eG4hosrMQgLyF1UlYJyCJ\
+    j4ZnqiV4ijUCgYEA/b92qVkB1etmKlP5hTxl+iNa/tVk1KxDxeB6eVCyzFwrURbGhuX2kgElr7zMH+ee3HzmbxJIxddhE+ItKHvx\
+    UDzNtRKw4KmOQ8WMcKAlgowpaESLZJOrtKFR4Y3DqoJlrH0PKc5J57QBK7uBLzrjzpgeP5Tkbq0mGxBBGErpcAsCgYEAupqGJgr4\
+    m4FMIRSRX7lNV29CSTBW+Ah/mo1VvoxTtVCX656qk15JRfM+0rzcYttedOssZQvAklgfYC3FcejDth7AFdlx1GDGWecdVxV3OLtx\
+    GbTwCVgKrsndng5R8Tq464NMGjYRZ/eLB9WlbHeWDOHGv8gRoAvWXICeFuRujYUCgYEAwDl9+/Y4hMSqBaDN4pgJrL+B3JDtrIq/\
+    YLSYMzTl7hhYnDpDtMeazape0U2V2QmO9/sKWdQhGvb5TKXHjeauvRkCwIxjQB5SbpbFuEApikcBy0I50rxnlBOtQtAxDQdxXIT0\
+    qrfilstvI6EM0Smsj8H/EC2MCyfSOShMF8oQI1cCgYBQdvmJxglV5PdS/G+De4AiR9Opg7K82c1Mc82ZkSE3ej1IWO7tBSdLhox8\
+    ivvtlPKyMAbAu8SaVm2RJ6uQZvKdwbzKry0qi2B8u/Am8Rar3Af1MdSf8tsIa/uogDxNbSj4RXG3i8ENt+y3wCTJFPgbLfBqGnef\
+    L/uLf9qrvGz/kQKBgQD8TH0TO8XKCH5it/MWy4kfSPTkDPdELpIk525ygq2jxtPzxZvDIrZePLrNrwL4tadb+MGw5vma+/7byqAL\
+    9Ykxiin0T1vAJ4RDbvuTO+oNaq2PLh8JqxLYgrGrD5mUevc+m46qKIEN9l6L+uNJ19iH0A8nnGmFUZEEkCjxyc/7AQ==";
+const RSA_N: &str = "uPZGXFnzCIKLZnCNJXo8pI17jYTX2QCEVZUkCl04ASTWsyILtiEFsNVT-KWYfus0zPfCAQAhyjrtsGeG2YAzH3qG5QNiZO-\
+    MX7EOdRVReb32fZvzrF-OhjOjORI5d0XVfa-dp6YGOf0kKDgi0rwWfIMtd3TsFDrCdnn2hrBLHdAJt7JyqJf-UQx2CK6NDZSwNbF\
+    K6aOySKq6gKKRJJ7vhT4JMQOATC9CrrphrfDuYMmSjMIwLL9aZhMZ1_KJgCmfbZZ6h7yDbfWnc6vEp_ob42oV-\
+    7y4mTueb6rtdCsAw5fEBSkLmnsT5UEg3olW3vP-dlUO5QTQHiobKrXrbrdEtw";
+
 #[tokio::test]
 async fn a_session_admits_whom_it_names_and_nobody_gets_in_by_a_broken_one() {
     let people = People::new().await;
@@ -151,6 +173,39 @@ async fn public_keys_are_read_once_and_again_when_a_token_names_a_new_one() {
     tokio::time::resume();
     assert_eq!(people.get(PROFILE, &by_key("second")).await.status(), 200);
     assert_eq!(reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_session_signed_with_rsa_is_admitted_by_its_public_key_and_by_no_other_kind_of_key() {
+    let set = json!({ "keys": [
+        { "kty": "RSA", "kid": "rsa", "use": "sig", "alg": "RS256", "n": RSA_N, "e": "AQAB" },
+        { "kty": "EC", "crv": "P-256", "kid": "ec", "x": EC_X, "y": EC_Y },
+    ] });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let set = warp::path!("jwks.json").map(move || warp::reply::json(&set));
+    tokio::spawn(warp::serve(set).incoming(listener).run());
+    let people = People::with(|accounts| {
+        let config = SessionConfig { jwks_url: Some(url), ..SessionConfig::default() };
+        accounts.sessions(Sessions::new(config))
+    })
+    .await;
+    let key = EncodingKey::from_rsa_der(&base64(RSA_KEY));
+    let by = |kid: &str, algorithm: Algorithm, claims: &Value| {
+        encode(&Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) }, claims, &key).unwrap()
+    };
+    let reader = claims("reader");
+    assert_eq!(people.get(PROFILE, &by("rsa", Algorithm::RS256, &reader)).await.status(), 200);
+    let mut past = claims("reader");
+    past["exp"] = json!(get_current_timestamp() - 60);
+    for refused in [
+        by("ec", Algorithm::RS256, &reader),
+        by("rsa", Algorithm::RS384, &reader),
+        by("rsa", Algorithm::RS256, &past),
+        signed(&reader, RSA_N),
+    ] {
+        assert_eq!(people.get(PROFILE, &refused).await.status(), 401);
+    }
 }
 
 #[tokio::test]
