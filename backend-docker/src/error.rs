@@ -29,6 +29,16 @@ pub(crate) enum EngineError {
         /// How long we waited.
         after: Duration,
     },
+    /// The engine says that a name is in use, and has nothing of that name, or something that is about to go.
+    #[error(
+        "{verb} {thing}: the engine says that the name is in use: it still does what an earlier request asked for"
+    )]
+    Busy {
+        /// What was asked.
+        verb: &'static str,
+        /// Of what.
+        thing: String,
+    },
     /// There is no engine where we were told to look, or we may not speak to it.
     #[error("reach a Docker Engine at {address}: {way_out}")]
     Unreachable {
@@ -93,7 +103,7 @@ impl From<EngineError> for Error {
         let text = error.to_string();
         match error {
             EngineError::Stopped(error) => error,
-            EngineError::NoAnswer { .. } => Self::new(Kind::Unavailable, text),
+            EngineError::NoAnswer { .. } | EngineError::Busy { .. } => Self::new(Kind::Unavailable, text),
             EngineError::Unreachable { source, .. } => Self::new(Kind::Unavailable, text).because(source),
             EngineError::AddressesTaken { .. } => Self::new(Kind::Conflict, text),
             EngineError::Unfit { .. } => Self::new(Kind::Unsupported, text),

@@ -202,7 +202,7 @@ impl Engine {
                         return Ok(());
                     }
                     if !patience.lasts(ctx, "see the engine finish with a container").await? {
-                        return Err(error);
+                        return Err(EngineError::Busy { verb: "remove container", thing: id.to_owned() });
                     }
                 }
                 other => return other,

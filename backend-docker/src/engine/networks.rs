@@ -3,7 +3,9 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use bollard::{
-    models::{EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest},
+    models::{
+        EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect,
+    },
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
 use freehold_core::{Context, ProjectRef};
@@ -53,9 +55,9 @@ impl Engine {
             .collect())
     }
 
-    /// Makes a network. The engine lets two networks share a name, so a repeated request is recognised by asking first
-    /// (`networks`), and a race by the subnet, which no two may share: a request that was given up and that the engine goes
-    /// on with holds it already, and is waited for.
+    /// Makes a network. Older engines let two networks share a name, so a repeated request is recognised by asking first
+    /// (`networks`), and a race by the subnet, which no two may share, or by the name where engines refuse a second one: a
+    /// request that was given up and that the engine goes on with holds both already, and is waited for.
     pub(crate) async fn create_network(&self, ctx: &Context, node: &NetworkNode) -> Result<(), EngineError> {
         let ipam = node.subnet.map(|subnet| Ipam {
             config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() }]),
@@ -72,13 +74,15 @@ impl Engine {
         let made = self.call(ctx, "create network", &node.name, self.client().create_network(request)).await;
         match made {
             // The engine has no other code for "Pool overlaps with other one on this address space".
-            Err(error) if error.status() == Some(403) => self.landed_network(ctx, node, error).await,
+            Err(error) if error.status() == Some(403) || error.is_conflict() => {
+                self.landed_network(ctx, node, error).await
+            }
             other => other.map(drop),
         }
     }
 
     /// Waits for a network that an earlier request of ours is making, as long as such a request may take; then it was
-    /// somebody else's subnet.
+    /// somebody else's subnet or name, unless nobody has the name.
     pub(crate) async fn landed_network(
         &self,
         ctx: &Context,
@@ -92,8 +96,22 @@ impl Engine {
                 return Ok(());
             }
             if !patience.lasts(ctx, "see an earlier request for the network end").await? {
-                return Err(refused);
+                break;
             }
+        }
+        if refused.is_conflict() && self.inspected(ctx, &node.name).await?.is_none() {
+            return Err(EngineError::Busy { verb: "create network", thing: node.name.clone() });
+        }
+        Err(refused)
+    }
+
+    /// A network by its name or id; `None` if there is none.
+    async fn inspected(&self, ctx: &Context, name: &str) -> Result<Option<NetworkInspect>, EngineError> {
+        let options = None::<InspectNetworkOptions>;
+        match self.call(ctx, "inspect network", name, self.client().inspect_network(name, options)).await {
+            Ok(network) => Ok(Some(network)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -140,15 +158,9 @@ impl Engine {
         container: &str,
         place: &Attachment,
     ) -> Result<bool, EngineError> {
-        let inspected = self
-            .call(
-                ctx,
-                "inspect network",
-                &place.network,
-                self.client().inspect_network(&place.network, None::<InspectNetworkOptions>),
-            )
-            .await?;
-        Ok(inspected.containers.is_some_and(|members| members.contains_key(container)))
+        let Some(network) = self.inspected(ctx, &place.network).await? else { return Ok(false) };
+        let members = network.containers.unwrap_or_default();
+        Ok(members.contains_key(container))
     }
 
     /// Removes a network by its id. One that is gone is removed.

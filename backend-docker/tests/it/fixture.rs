@@ -62,31 +62,7 @@ impl Fixture {
 
     /// A runtime of a new project, with ports and a subnet that nobody uses.
     pub(crate) fn runtime(&self) -> Runtime {
-        let mut rng = rand::rng();
-        let secrets = self.spec.secrets.iter().map(|secret| {
-            let value: String = (0..32).map(|_| char::from(rng.random_range(b'a'..=b'z'))).collect();
-            (secret.name.clone(), SecretString::from(format!("canary{value}")))
-        });
-        let secrets: BTreeMap<_, _> = secrets.collect();
-        Runtime {
-            project: ProjectRef::random(&mut rng),
-            name: "test".parse().unwrap(),
-            organization: "test".parse().unwrap(),
-            annotations: freehold_core::Annotations::default(),
-            stack: self.spec.name.clone(),
-            digest: self.spec.digest.clone(),
-            generation: 1,
-            ports: free_ports(self.spec.port_count()),
-            subnet: Some(free_subnet()),
-            secrets,
-            hash_key: HashKey::new(vec![7; 32]),
-            excluded: Vec::new(),
-            variables: BTreeMap::new(),
-            accept_data_loss: vec![],
-            first_run: Vec::new(),
-            installation: "here".parse().unwrap(),
-            limits: Limits::default(),
-        }
+        runtime(&self.spec)
     }
 
     /// Everything of a project on the engine and on disk, by name.
@@ -127,6 +103,35 @@ impl Fixture {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let mut found = self.docker.list_containers(Some(options)).await.unwrap();
         found.remove(0).id.unwrap()
+    }
+}
+
+/// A runtime of a new project of a stack, with ports and a subnet that nobody uses.
+pub(crate) fn runtime(spec: &StackSpec) -> Runtime {
+    let mut rng = rand::rng();
+    let secrets = spec.secrets.iter().map(|secret| {
+        let value: String = (0..32).map(|_| char::from(rng.random_range(b'a'..=b'z'))).collect();
+        (secret.name.clone(), SecretString::from(format!("canary{value}")))
+    });
+    let secrets: BTreeMap<_, _> = secrets.collect();
+    Runtime {
+        project: ProjectRef::random(&mut rng),
+        name: "test".parse().unwrap(),
+        organization: "test".parse().unwrap(),
+        annotations: freehold_core::Annotations::default(),
+        stack: spec.name.clone(),
+        digest: spec.digest.clone(),
+        generation: 1,
+        ports: free_ports(spec.port_count()),
+        subnet: Some(free_subnet()),
+        secrets,
+        hash_key: HashKey::new(vec![7; 32]),
+        excluded: Vec::new(),
+        variables: BTreeMap::new(),
+        accept_data_loss: vec![],
+        first_run: Vec::new(),
+        installation: "here".parse().unwrap(),
+        limits: Limits::default(),
     }
 }
 

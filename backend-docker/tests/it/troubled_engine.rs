@@ -1,19 +1,15 @@
 //! Sockets behind which there is no engine, no right to it, or one that misbehaves.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use freehold_core::{Context, ContextBuilder, Destroyer, Error, Kind};
 use freehold_docker::{Config, DockerBackend};
 use tempfile::TempDir;
-use tokio::net::UnixListener;
-use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode};
+
+use crate::{
+    fake_engine::{Call, FakeEngine, Trouble},
+    troubles::Stage,
+};
 
 /// A socket in a folder of its own.
 struct Socket(TempDir);
@@ -32,28 +28,6 @@ impl Socket {
         config.host = Some(format!("unix://{}", self.path().display()));
         DockerBackend::connect(config).await
     }
-}
-
-/// An engine that introduces itself well; `rest` answers everything else.
-fn serve<T: Reply + 'static>(path: &Path, api: &'static str, rest: BoxedFilter<(T,)>) {
-    let version = warp::path("version").map(move || {
-        warp::reply::json(&std::collections::BTreeMap::from([("ApiVersion", api), ("Version", "20.10.24")]))
-    });
-    let info = warp::path("info").map(|| {
-        warp::reply::json(&std::collections::BTreeMap::from([("ID", "FAKE:ENGINE"), ("Name", "fake")]))
-    });
-    let bridge = warp::path!("networks" / "bridge").map(|| StatusCode::NOT_FOUND);
-    let events = warp::path("events").then(std::future::pending::<String>);
-    let listener = UnixListener::bind(path).unwrap();
-    tokio::spawn(warp::serve(version.or(info).or(bridge).or(events).or(rest)).incoming(listener).run());
-}
-
-fn always(status: StatusCode) -> BoxedFilter<(StatusCode,)> {
-    warp::any().map(move || status).boxed()
-}
-
-fn hangs() -> BoxedFilter<(String,)> {
-    warp::any().then(std::future::pending::<String>).boxed()
 }
 
 fn project() -> freehold_core::ProjectRef {
@@ -86,37 +60,34 @@ async fn an_address_of_an_unknown_kind_lists_the_known_ones() {
 
 #[tokio::test]
 async fn what_is_no_engine_is_refused_at_start() {
-    let socket = Socket::new();
-    let listener = UnixListener::bind(socket.path()).unwrap();
-    tokio::spawn(warp::serve(always(StatusCode::NOT_FOUND)).incoming(listener).run());
-    let error = socket.connect().await.unwrap_err();
+    let engine = FakeEngine::start();
+    engine.plan(Call::Version, 0, Trouble::Refuses(404));
+    let error = engine.backend(None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("does not speak the engine's API"), "{error}");
 }
 
 #[tokio::test]
 async fn an_engine_older_than_20_10_is_refused_with_the_version_that_is_needed() {
-    let socket = Socket::new();
-    serve(&socket.path(), "1.40", always(StatusCode::NOT_FOUND));
-    let error = socket.connect().await.unwrap_err();
+    let error = FakeEngine::of_api("1.40").backend(None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("Docker Engine 20.10"), "{error}");
 }
 
 #[tokio::test]
 async fn an_answer_of_500_may_be_asked_for_again() {
-    let socket = Socket::new();
-    serve(&socket.path(), "1.41", always(StatusCode::INTERNAL_SERVER_ERROR));
-    let backend = socket.connect().await.unwrap();
+    let engine = FakeEngine::start();
+    let backend = engine.backend(None).await.unwrap();
+    engine.plan(Call::ListVolumes, 1, Trouble::Refuses(500));
     let error = backend.inventory(&Context::new(Duration::from_secs(5))).await.unwrap_err();
     assert_eq!((error.kind(), error.operation()), (Kind::Unavailable, Some("inventory")));
 }
 
 #[tokio::test]
 async fn an_engine_that_hangs_is_given_up_within_the_margin() {
-    let socket = Socket::new();
-    serve(&socket.path(), "1.41", hangs());
-    let backend = socket.connect().await.unwrap();
+    let engine = FakeEngine::start();
+    let backend = engine.backend(None).await.unwrap();
+    engine.plan(Call::ListContainers, 0, Trouble::Hangs);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let ctx = ContextBuilder::new(deadline).margin(Duration::from_millis(200)).build();
     let error = backend.destroy(&ctx, &project()).await.unwrap_err();
@@ -126,9 +97,9 @@ async fn an_engine_that_hangs_is_given_up_within_the_margin() {
 
 #[tokio::test]
 async fn a_cancelled_call_does_not_wait_for_an_engine_that_hangs() {
-    let socket = Socket::new();
-    serve(&socket.path(), "1.41", hangs());
-    let backend = socket.connect().await.unwrap();
+    let engine = FakeEngine::start();
+    let backend = engine.backend(None).await.unwrap();
+    engine.plan(Call::ListContainers, 0, Trouble::Hangs);
     let ctx = Context::new(Duration::from_secs(60));
     let began = Instant::now();
     let project = project();
@@ -140,61 +111,30 @@ async fn a_cancelled_call_does_not_wait_for_an_engine_that_hangs() {
 
 #[tokio::test]
 async fn what_cannot_be_removed_is_named_and_keeps_nothing_else_from_going() {
-    use serde_json::json;
-    let label = json!({ "freehold.ref": "abcdefghijklmnopqrst", "freehold.service": "db" });
-    let containers = json!([{ "Id": "c1", "Names": ["/stubborn"], "Labels": label }]);
-    let volumes = json!({ "Volumes": [{
-        "Name": "busy", "Driver": "local", "Mountpoint": "/x", "Labels": label, "Options": {}, "Scope": "local",
-    }] });
-    let refuse = |text: &'static str| {
-        warp::reply::with_status(
-            warp::reply::json(&json!({ "message": text })),
-            StatusCode::INTERNAL_SERVER_ERROR,
-        )
-    };
-    let rest = warp::get()
-        .and(warp::path!("containers" / "json"))
-        .map(move || warp::reply::json(&containers))
-        .or(warp::get().and(warp::path("volumes")).map(move || warp::reply::json(&volumes)))
-        .or(warp::get().and(warp::path("networks")).map(|| warp::reply::json(&json!([]))))
-        .or(warp::delete().and(warp::path!("containers" / String)).map(move |_| refuse("device busy")))
-        .or(warp::delete().and(warp::path!("volumes" / String)).map(move |_| refuse("volume is in use")));
-    let socket = Socket::new();
-    serve(&socket.path(), "1.41", rest.boxed());
-    let backend = socket.connect().await.unwrap();
-    let folder = socket.0.path().join("data/projects/abcdefghijklmnopqrst");
-    std::fs::create_dir(&folder).unwrap();
-    let error = backend.destroy(&Context::new(Duration::from_secs(10)), &project()).await.unwrap_err();
-    assert_eq!(error.context("left"), Some("container stubborn, volume busy"));
+    let stage = Stage::new().await;
+    stage.provision().await.unwrap();
+    stage.engine.plan(Call::RemoveContainer, 0, Trouble::Refuses(500));
+    stage.engine.plan(Call::RemoveVolume, 0, Trouble::Refuses(500));
+    let project = stage.runtime.project;
+    let error = stage.backend.destroy(&stage.ctx(), &project).await.unwrap_err();
+    let left = error.context("left").unwrap();
+    assert!(left.contains(&format!("container fh-{project}-db")), "{left}");
+    assert!(left.contains(&format!("volume fh-{project}_data")), "{left}");
     assert_eq!(error.context("step"), Some("remove container"));
-    assert!(error.chain().contains("device busy"), "{}", error.chain());
-    assert!(!folder.exists(), "the folder went all the same");
+    assert!(error.chain().contains("the engine is in trouble"), "{}", error.chain());
+    assert!(
+        !stage.engine.data().join("projects").join(project.as_str()).exists(),
+        "the folder went all the same"
+    );
 }
 
 #[tokio::test]
 async fn a_container_that_is_listed_before_it_is_made_is_removed_once_it_is() {
-    use serde_json::json;
-    let label = json!({ "freehold.ref": "abcdefghijklmnopqrst", "freehold.service": "db" });
-    let removals = Arc::new(AtomicUsize::new(0));
-    let (asked, made) = (Arc::clone(&removals), 3);
-    let containers = move || match asked.load(Ordering::SeqCst) {
-        asked if asked < made => json!([{ "Id": "c1", "Names": ["/late"], "Labels": label }]),
-        _ => json!([]),
-    };
-    let remove = move |_: String| match removals.fetch_add(1, Ordering::SeqCst) + 1 {
-        asked if asked < made => StatusCode::NOT_FOUND,
-        _ => StatusCode::NO_CONTENT,
-    };
-    let rest = warp::get()
-        .and(warp::path!("containers" / "json"))
-        .map(move || warp::reply::json(&containers()))
-        .or(warp::get().and(warp::path("volumes")).map(|| warp::reply::json(&json!({ "Volumes": [] }))))
-        .or(warp::get().and(warp::path("networks")).map(|| warp::reply::json(&json!([]))))
-        .or(warp::delete().and(warp::path!("containers" / String)).map(remove));
-    let socket = Socket::new();
-    serve(&socket.path(), "1.41", rest.boxed());
-    let backend = socket.connect().await.unwrap();
-    backend.destroy(&Context::new(Duration::from_secs(60)), &project()).await.unwrap();
-    let left = backend.inventory(&Context::new(Duration::from_secs(60))).await.unwrap();
-    assert!(left.is_empty(), "{left:?}");
+    let stage = Stage::new().await;
+    stage.provision().await.unwrap();
+    for n in [1, 2] {
+        stage.engine.plan(Call::RemoveContainer, n, Trouble::Refuses(404));
+    }
+    stage.backend.destroy(&stage.ctx(), &stage.runtime.project).await.unwrap();
+    assert_eq!(stage.engine.census(), [""; 0]);
 }

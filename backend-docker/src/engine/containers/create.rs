@@ -39,7 +39,7 @@ impl Engine {
             .await;
         let id = match made {
             Ok(made) => made.id,
-            Err(error) if error.is_conflict() => self.landed_container(ctx, node, error).await?,
+            Err(error) if error.is_conflict() => self.landed_container(ctx, node).await?,
             Err(error) => return Err(error),
         };
         for place in node.networks.iter().skip(1) {
@@ -48,20 +48,16 @@ impl Engine {
         Ok(id)
     }
 
-    /// The id of the container that has the node's name. An earlier request of ours may still be making it.
-    async fn landed_container(
-        &self,
-        ctx: &Context,
-        node: &ContainerNode,
-        refused: EngineError,
-    ) -> Result<String, EngineError> {
+    /// The id of the container that has the node's name. An earlier request of ours may still be making it. One that was made
+    /// from another configuration goes the next time that the project is brought up.
+    async fn landed_container(&self, ctx: &Context, node: &ContainerNode) -> Result<String, EngineError> {
         let patience = Patience::new(ctx);
         loop {
             if let Some(id) = self.owned(ctx, node).await? {
                 return Ok(id);
             }
             if !patience.lasts(ctx, "see an earlier request for the container end").await? {
-                return Err(refused);
+                return Err(EngineError::Busy { verb: "create container", thing: node.name.clone() });
             }
         }
     }
