@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use freehold_core::{
     Error, Kind,
-    accounts::{AccountStore, Caller, Identity},
+    accounts::{AccountStore, Caller, Identity, ProjectDefaults},
 };
 
-use crate::{gotrue::GoTrue, studio::Defaults, superuser::Standing};
+use crate::{gotrue::GoTrue, superuser::Standing};
 
 pub use self::{
     sessions::{SessionConfig, Sessions},
@@ -37,7 +37,7 @@ pub struct Accounts {
     sessions: Option<Sessions>,
     gotrue: Option<GoTrue>,
     standing: Standing,
-    wizard: Defaults,
+    wizard: ProjectDefaults,
 }
 
 /// Somebody whose credential was checked.
@@ -111,7 +111,7 @@ impl Accounts {
             sessions: None,
             gotrue: None,
             standing: Standing::default(),
-            wizard: Defaults::default(),
+            wizard: ProjectDefaults::default(),
         }
     }
 
@@ -135,11 +135,11 @@ impl Accounts {
 
     /// Chooses target and stack for wizards that know of neither, as an unforked Studio's does not.
     #[must_use]
-    pub fn wizard(self, wizard: Defaults) -> Self {
+    pub fn wizard(self, wizard: ProjectDefaults) -> Self {
         Self { wizard, ..self }
     }
 
-    pub(crate) fn wizard_defaults(&self) -> &Defaults {
+    pub(crate) fn wizard_defaults(&self) -> &ProjectDefaults {
         &self.wizard
     }
 

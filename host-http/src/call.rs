@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, pin::Pin, str::FromStr, time::Duration};
 
 use freehold_core::{
     Error, Kind, OperationId, OrganizationId, Project, ProjectRef, Result,
-    accounts::{AccountStore, Caller, Identity},
+    accounts::{AccountStore, Caller, Identity, ProjectDefaults},
     control_plane::ControlPlane,
 };
 use futures_util::{Stream, StreamExt};
@@ -21,7 +21,6 @@ use crate::{
     auth::{Accounts, Known, Stranger},
     error,
     server::Peer,
-    studio::Defaults,
     throttle::Allowance,
 };
 
@@ -215,8 +214,8 @@ impl Call {
     }
 
     /// What a wizard that knows of neither target nor stack gets.
-    pub(crate) fn wizard_defaults(&self) -> &Defaults {
-        static NONE: Defaults = Defaults { target: None, stack: None };
+    pub(crate) fn wizard_defaults(&self) -> &ProjectDefaults {
+        static NONE: ProjectDefaults = ProjectDefaults { target: None, stack: None, excluded: None };
         self.api.auth().accounts().map_or(&NONE, Accounts::wizard_defaults)
     }
 

@@ -62,6 +62,6 @@ pub use crate::{
     api::{Api, Bounds},
     auth::{Accounts, Auth, SessionConfig, Sessions, Token, TokenDigest},
     gotrue::{GoTrue, GoTrueConfig},
-    studio::Defaults,
+    studio::check_defaults,
     superuser::{Standing, Superuser, ensure_organization},
 };

@@ -10,7 +10,9 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use crate::routes::{commands, doctor, events, observation, operations, operators, projects, targets};
+use crate::routes::{
+    commands, doctor, events, observation, operations, operators, organizations, projects, targets,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +28,7 @@ use crate::routes::{commands, doctor, events, observation, operations, operators
         operations::list, operations::show, operations::wait, operations::progress, operations::cancel,
         events::page, events::follow,
         targets::list, targets::inventory,
+        organizations::show, organizations::set_defaults, organizations::show_content,
         doctor::examine, doctor::remove,
         operators::alive, operators::ready, operators::figures, operators::document,
         operators::studio_document, operators::management_document,

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod observation;
 pub(crate) mod operations;
 pub(crate) mod operators;
+pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod targets;
 
@@ -26,6 +27,7 @@ pub(crate) fn own() -> impl Iterator<Item = Route> {
         operations::ROUTES,
         events::ROUTES,
         targets::ROUTES,
+        organizations::ROUTES,
         doctor::ROUTES,
     ]
     .into_iter()

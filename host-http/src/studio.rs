@@ -5,6 +5,7 @@ mod absent;
 mod access_tokens;
 pub(crate) mod config;
 pub(crate) mod create;
+pub(crate) mod custom_content;
 mod data_api;
 mod invitations;
 pub(crate) mod keys;
@@ -30,7 +31,7 @@ mod wizard;
 
 use warp::{http::StatusCode, reply::Response};
 
-pub use self::wizard::Defaults;
+pub use self::wizard::check_defaults;
 use crate::route::Route;
 
 /// All routes of this surface.

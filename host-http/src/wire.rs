@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod observation;
 mod operation;
+mod organization;
 mod project;
 mod request;
 mod secret;
@@ -19,6 +20,7 @@ pub use self::{
         ServiceHealth, Stack, StackService, Target, TargetList,
     },
     operation::{LogEntry, Operation, OperationError, OperationPage, Report, Step},
+    organization::{Organization, ProjectDefaults},
     project::{Address, Connection, Database, Endpoint, Limits, Ports, Project, ProjectPage, SecretValues},
     request::{
         Accepted, AmendProject, CreateProject, FirstRunFile, ReconfigureProject, RestartProject,

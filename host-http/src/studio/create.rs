@@ -16,7 +16,9 @@ use warp::{
 };
 
 use super::{
+    config::postgrest::{SCHEMAS, list},
     keys::Keys,
+    variables,
     view::View,
     wizard::{self, Sent},
 };
@@ -35,6 +37,8 @@ pub(crate) const ROUTES: &[Route] = &[Route::new(
     |call| Box::pin(create(call)),
 )];
 
+/// Where the application is, to GoTrue.
+const SITE_URL: &str = "SITE_URL";
 /// The file that the wizard's SQL becomes.
 const FIRST_RUN: &str = "50-wizard.sql";
 
@@ -49,6 +53,9 @@ struct Create {
     region_selection: Option<RegionSelection>,
     db_sql: Option<Secret>,
     local_runtime: Option<LocalRuntime>,
+    auth_site_url: Option<String>,
+    /// Which schemas the Data API serves. Studio sends an empty list where it shall not be there.
+    data_api_exposed_schemas: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -82,7 +89,11 @@ pub(crate) async fn made(call: &Call) -> Result<View> {
     let targets = call.control().targets();
     let region = sent.region_selection.map(|region| region.code).or(sent.db_region);
     let excluded = sent.local_runtime.and_then(|runtime| runtime.exclude_services);
-    let chosen = wizard::choose(&Sent { region, excluded }, &targets, call.wizard_defaults());
+    let chosen = wizard::choose(
+        &Sent { region, excluded },
+        &targets,
+        &wizard::over(&organization.defaults, call.wizard_defaults()),
+    );
 
     let mut create = CreateProject::new(organization.id.clone(), sent.name);
     let password = sent.db_pass.filter(|password| !password.expose().is_empty());
@@ -93,6 +104,18 @@ pub(crate) async fn made(call: &Call) -> Result<View> {
     }
     if let Some(sql) = sent.db_sql.filter(|sql| !sql.expose().trim().is_empty()) {
         create.first_run.push(FirstRunFile::new(FIRST_RUN, sql.into_inner())?);
+    }
+    let has = |name: &str| chosen.spec(&targets).is_some_and(|stack| variables::spec(stack, name).is_some());
+    if let Some(url) = sent.auth_site_url.filter(|url| !url.is_empty() && has(SITE_URL)) {
+        create = create.variable(SITE_URL, url);
+    }
+    if let Some(schemas) = sent.data_api_exposed_schemas.filter(|_| has(SCHEMAS)) {
+        let schemas = list("data_api_exposed_schemas", &schemas.join(","))?;
+        if schemas.is_empty() {
+            let problem = "names no schema, and then PostgREST would serve `public`: a Data API cannot be left out here";
+            return Err(Error::invalid("data_api_exposed_schemas", problem));
+        }
+        create = create.variable(SCHEMAS, schemas);
     }
     create.target = chosen.target;
     create.stack = chosen.stack;

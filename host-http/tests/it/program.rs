@@ -265,6 +265,41 @@ fn a_target_that_is_configured_wrong_is_told_before_a_store_is_made() {
 }
 
 #[test]
+fn a_default_target_that_is_not_there_is_told_before_a_store_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("freehold.toml");
+    std::fs::write(&config, "[accounts]\ndefault_target = \"moon\"\n[targets.local]\nkind = \"mock\"\n")
+        .unwrap();
+    let state = folder.path().join("state");
+    let mut serve = freehold(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+    let output = serve.arg(&config).arg("--state").arg(&state).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("default_target") && said.contains("moon") && said.contains("local"), "{said}");
+    assert!(!state.exists(), "a store was made");
+}
+
+#[test]
+fn an_organizations_defaults_and_studios_content_are_had_from_the_command_line() {
+    let host = Ephemeral::start();
+    let shown = host.run(&["defaults"]);
+    assert!(text(&shown.stdout).contains("as the host says"), "{}", text(&shown.stderr));
+    let set = host.run(&["defaults", "default", "--target", "mock", "--exclude", "worker", "--json"]);
+    let set: Value = serde_json::from_slice(&set.stdout).unwrap();
+    assert_eq!(set["defaults"], serde_json::json!({ "target": "mock", "excluded_services": ["worker"] }));
+    let wrong = host.run(&["defaults", "default", "--target", "moon"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+    let cleared = host.run(&["defaults", "default", "--clear", "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&cleared.stdout).unwrap()["defaults"], serde_json::json!({}));
+    let content =
+        |arguments: &[&str]| -> Value { serde_json::from_slice(&host.run(arguments).stdout).unwrap() };
+    let stock = content(&["studio", "custom-content"]);
+    assert_eq!(stock, serde_json::json!({ "infra:cloud_providers": ["AWS"] }));
+    let patched = content(&["studio", "custom-content", "--patched"]);
+    assert_eq!(patched["project_creation:deployment_targets"], serde_json::json!(["mock"]));
+}
+
+#[test]
 fn a_host_goes_wrong_by_plan_and_says_so_at_its_start() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, said) = (folder.path().join("faults.toml"), folder.path().join("said"));

@@ -22,6 +22,9 @@ const RULES: &[(&str, &str)] = &[
     ("GET /api/freehold/v1/events/stream", "superuser"),
     ("GET /api/freehold/v1/targets", "known"),
     ("GET /api/freehold/v1/targets/{target}/inventory", "superuser"),
+    ("GET /api/freehold/v1/organizations/{slug}", "OADR"),
+    ("PUT /api/freehold/v1/organizations/{slug}/defaults", "O"),
+    ("GET /api/freehold/v1/studio/custom-content", "known"),
     ("GET /api/freehold/v1/projects", "known"),
     ("POST /api/freehold/v1/projects", "OA"),
     ("GET /api/freehold/v1/projects/{ref}", "OADR"),
@@ -71,7 +74,8 @@ async fn every_route_of_the_document_answers_each_role_strangers_and_nobody_as_i
         let path = template
             .replace("{ref}", project.as_str())
             .replace("{id}", &operation.to_string())
-            .replace("{target}", "mock");
+            .replace("{target}", "mock")
+            .replace("{slug}", "acme");
         let path = match *rule {
             "list" => format!("{path}?ref={project}"),
             _ if path.ends_with("/wait") => format!("{path}?timeout=0"),

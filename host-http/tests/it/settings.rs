@@ -183,3 +183,67 @@ async fn a_stack_without_these_services_says_so_and_a_project_that_is_paused_is_
     assert_eq!(reply.status(), 409, "{}", reply.text());
     assert_eq!(world.read("postgrest").await["max_rows"], 1000);
 }
+
+#[tokio::test]
+async fn a_wizards_schemas_and_site_are_the_projects_and_no_choice_moves_a_local_project() {
+    let world = World::new().await;
+    let create = async |body: Value| {
+        let reply = world.people.send("POST", "/api/platform/projects", Some(&session("owner")), &body).await;
+        (reply.status(), reply.json())
+    };
+    let (status, body) = create(json!({
+        "name": "a", "organization_slug": "acme", "cloud_provider": "FLY", "db_region": "Sydney, Australia (syd)",
+        "desired_instance_size": "16xlarge", "postgres_engine": "17-oriole", "auth_site_url": "https://a.example.com",
+        "data_api_exposed_schemas": ["api", " public"],
+    }))
+    .await;
+    assert_eq!(status, 201, "{body}");
+    let shown = ["cloud_provider", "region", "infra_compute_size"].map(|field| body[field].as_str().unwrap());
+    assert_eq!(shown, ["LOCAL", "local-dev", "micro"]);
+    let reference = body["ref"].as_str().unwrap().parse().unwrap();
+    let variables = world.people.control.variables(&reference).await.unwrap();
+    let variables: Vec<_> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(variables, [("PGRST_DB_SCHEMAS", "api,public"), ("SITE_URL", "https://a.example.com")]);
+    let none = json!({ "name": "b", "organization_slug": "acme", "data_api_exposed_schemas": [] });
+    let (status, body) = create(none).await;
+    assert!(
+        status == 400 && body["message"].as_str().unwrap().contains("data_api_exposed_schemas"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn an_organizations_defaults_are_set_by_its_owner_and_hold_for_wizards_that_know_of_none() {
+    let world = World::new().await;
+    let path = "/api/freehold/v1/organizations/acme/defaults";
+    let put =
+        async |name: &str, body: Value| world.people.send("PUT", path, Some(&session(name)), &body).await;
+    let wanted = json!({ "target": "mock", "stack": "mock", "excluded_services": ["storage"] });
+    assert_eq!(put("admin", wanted.clone()).await.status(), 403);
+    for (wrong, field) in [
+        (json!({ "target": "moon" }), "default_target"),
+        (json!({ "stack": "moon" }), "default_stack"),
+        (json!({ "excluded_services": ["moon"] }), "excluded_services"),
+    ] {
+        let reply = put("owner", wrong).await;
+        assert!(reply.status() == 400 && reply.text().contains(field), "{}", reply.text());
+    }
+    assert_eq!(put("owner", wanted.clone()).await.json()["defaults"], wanted);
+    let shown = world.people.get("/api/freehold/v1/organizations/acme", &session("reader")).await;
+    assert_eq!((shown.status(), &shown.json()["defaults"]), (200, &wanted));
+    let hidden = world.people.get("/api/freehold/v1/organizations/acme", &session("stranger")).await;
+    assert_eq!(hidden.status(), 404);
+    let create = async |body: Value| {
+        let owner = session("owner");
+        world.people.send("POST", "/api/platform/projects", Some(&owner), &body).await.json()
+    };
+    let made = create(json!({ "name": "a", "organization_slug": "acme" })).await;
+    assert_eq!(made["local_runtime"]["exclude_services"], json!(["storage-api"]), "{made}");
+    let none = json!({ "exclude_services": [] });
+    let made = create(json!({ "name": "b", "organization_slug": "acme", "local_runtime": none })).await;
+    assert_eq!(made["local_runtime"]["exclude_services"], json!([]), "what is said goes before it");
+    let content = "/api/freehold/v1/studio/custom-content?patched=true";
+    let content = world.people.get(content, &session("reader")).await.json();
+    assert_eq!(content["project_creation:deployment_targets"], json!(["mock"]));
+}

@@ -2,10 +2,13 @@
 
 use std::{env, sync::Arc, time::Duration};
 
-use freehold_core::{OrganizationId, SecretString, StackName, TargetName, accounts::AccountStore};
+use freehold_core::{
+    OrganizationId, SecretString, StackName, TargetName,
+    accounts::{AccountStore, ProjectDefaults},
+};
 use freehold_host::{
-    Accounts, Defaults, GoTrue, GoTrueConfig, SessionConfig, Sessions, Superuser, TokenDigest,
-    ensure_organization, wire::Secret,
+    Accounts, GoTrue, GoTrueConfig, SessionConfig, Sessions, Superuser, TokenDigest, ensure_organization,
+    wire::Secret,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -126,6 +129,15 @@ impl AccountsConfig {
         }
     }
 
+    /// What Studio's wizard makes projects with.
+    pub(crate) fn defaults(&self) -> ProjectDefaults {
+        ProjectDefaults {
+            target: self.default_target.clone(),
+            stack: self.default_stack.clone(),
+            excluded: None,
+        }
+    }
+
     fn organization_name(&self) -> &str {
         self.organization_name.as_deref().unwrap_or("Default Organization")
     }
@@ -157,8 +169,7 @@ impl AccountsConfig {
             return Err(Failure::usage("[accounts]: a secret is the mask that `freehold config` prints"));
         }
         ensure_organization(&*store, &organization, self.organization_name()).await?;
-        let defaults = Defaults { target: self.default_target.clone(), stack: self.default_stack.clone() };
-        let mut accounts = Accounts::new(superuser, Arc::clone(&store)).wizard(defaults);
+        let mut accounts = Accounts::new(superuser, Arc::clone(&store)).wizard(self.defaults());
         let secret = |kept: &Option<Secret>| kept.clone().map(Secret::into_inner);
         if self.jwt_secret.is_some() || self.jwks_url.is_some() {
             accounts = accounts.sessions(Sessions::new(SessionConfig {

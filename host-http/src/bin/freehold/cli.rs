@@ -249,6 +249,11 @@ pub(crate) enum Remote {
         /// Its ref or name
         project: String,
     },
+    /// Show or set what an organization's projects are made with where nothing is said, as by Studio's wizard
+    Defaults(DefaultsArguments),
+    /// What builds of Studio can be given
+    #[command(subcommand)]
+    Studio(StudioCommand),
     /// Compare what is on the engines with what the store knows; ends with 1 if somebody has to do something
     Doctor {
         /// Remove what this installation made, is old enough, and has no owner: what the store does not know, or knows
@@ -277,6 +282,38 @@ pub(crate) struct AcceptedLoss {
     /// Go on without that data, which is gone: it is made anew, empty. The name as the refusal gave it; once for each
     #[arg(long = "accept-data-loss", value_name = "VOLUME")]
     pub(crate) accepted: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DefaultsArguments {
+    /// The organization
+    #[arg(default_value = "default")]
+    pub(crate) organization: String,
+    /// The target
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// The stack
+    #[arg(long)]
+    pub(crate) stack: Option<String>,
+    /// A service that is not to run
+    #[arg(long = "exclude", value_name = "SERVICE")]
+    pub(crate) excluded: Vec<String>,
+    /// Exclude nothing
+    #[arg(long, conflicts_with = "excluded")]
+    pub(crate) exclude_nothing: bool,
+    /// Forget what was set before
+    #[arg(long)]
+    pub(crate) clear: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StudioCommand {
+    /// Print the keys for its `custom-content.json`, which is read when it is built
+    CustomContent {
+        /// With those that only a patched Studio reads; the schema of a stock build refuses them
+        #[arg(long)]
+        patched: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -111,6 +111,14 @@ impl Client {
         read(self.send(self.request(Method::PATCH, path).json(body).timeout(REPLY)).await?).await
     }
 
+    /// PUT to a path of the API.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        read(self.send(self.request(Method::PUT, path).json(body).timeout(REPLY)).await?).await
+    }
+
     /// DELETE a path of the API.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod amend;
 mod create;
+mod defaults;
 mod doctor;
 mod read;
 
@@ -13,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{Connection, Remote, Target},
+    cli::{Connection, Remote, StudioCommand, Target},
     client::Client,
     exit::{Failure, Result},
     print, watch,
@@ -61,6 +62,11 @@ pub(crate) async fn run(connection: Connection, command: Remote) -> Result<()> {
         Remote::Events { after, follow } => read::events(&session, after, follow).await,
         Remote::Plan { project } => read::plan(&session, &project).await,
         Remote::Health { project } => read::health(&session, &project).await,
+        Remote::Defaults(arguments) => defaults::run(&session, &arguments).await,
+        Remote::Studio(StudioCommand::CustomContent { patched }) => {
+            let query = [("patched", if patched { "true" } else { "false" })];
+            print::json(&session.client.get::<serde_json::Value>("studio/custom-content", &query).await?)
+        }
         Remote::Doctor { fix, older_than } => doctor::run(&session, fix, older_than).await,
     }
 }

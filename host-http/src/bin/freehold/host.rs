@@ -12,7 +12,7 @@ use freehold_core::{
     control_plane::{ControlPlane, ControlPlaneBuilder},
     faults::Injector,
 };
-use freehold_host::{Api, Auth, server};
+use freehold_host::{Api, Auth, check_defaults, server};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,7 @@ impl Host {
         new_token: bool,
         faults: Option<Arc<Injector>>,
     ) -> Result<Self> {
+        known_default_target(config)?;
         state::make(&config.state)?;
         let lock = lock(&config.state)?;
         let listener = listen(config.listen).await?;
@@ -103,6 +104,10 @@ impl Host {
             .settings(config.control.settings())
             .build()
             .await?;
+        if let Err(error) = check_defaults(&config.accounts.defaults(), &control.targets()) {
+            control.shutdown(Duration::ZERO).await;
+            return Err(Failure::usage(format!("[accounts] {error}")));
+        }
         if keys.rotated {
             let control = control.clone();
             tokio::spawn(async move {
@@ -138,6 +143,20 @@ impl Host {
         self.control.shutdown(self.grace).await;
         drop(self.control);
         self.store.close().await
+    }
+}
+
+/// Refuses a default target that is not configured, before a store is made. What is discovered is looked at later.
+fn known_default_target(config: &Config) -> Result<()> {
+    match config.accounts.defaults().target {
+        Some(name) if !config.discover_docker && !config.targets.contains_key(&name) => {
+            let known: Vec<_> = config.targets.keys().map(|name| name.as_str()).collect();
+            Err(Failure::usage(format!(
+                "[accounts] default_target: there is no target {name}: there are {}",
+                known.join(", ")
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
