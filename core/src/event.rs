@@ -87,6 +87,9 @@ pub enum Fact {
         /// The first port of the new block.
         first: u16,
     },
+    /// What only a newer program knows, as it was written.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
 }
 
 /// A fact that is about to be written. The store adds the number and the time.
@@ -107,4 +110,27 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// The number to read after next; the number asked for if there is nothing new.
     pub next: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_only_a_newer_program_knows_is_shown_as_it_was_written() {
+        for text in [
+            r#"{"type":"forked","into":"abcdefghijklmnopqrst"}"#,
+            // A known fact of an operation that nobody here knows.
+            r#"{"attempt":1,"kind":"snapshot","operation":"00000000-0000-0000-0000-000000000000","type":"operation_changed"}"#,
+        ] {
+            let fact: Fact = serde_json::from_str(text).unwrap();
+            assert!(matches!(fact, Fact::Unknown(_)), "{fact:?}");
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_value(&fact).unwrap(), value);
+        }
+        let known = Fact::Revived { reason: "it was down".into() };
+        let text = serde_json::to_string(&known).unwrap();
+        assert_eq!(text, r#"{"type":"revived","reason":"it was down"}"#);
+        assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), known);
+    }
 }

@@ -97,6 +97,12 @@ impl Settings {
                 "is shorter than idempotency keys are kept, which are answered with operations",
             ));
         }
+        if self.grace < self.lease_margin {
+            return Err(Error::invalid(
+                "grace",
+                "is shorter than the lease margin: a late request to an engine may still be under way",
+            ));
+        }
         if self.poll.is_zero() {
             return Err(Error::invalid("poll", "is 0, so workers would never rest"));
         }
@@ -199,6 +205,7 @@ mod tests {
     fn settings_that_would_stop_all_work_are_refused() {
         assert!(Settings::default().validate().is_ok());
         assert!(Settings { attempts: 0, ..Settings::default() }.validate().is_err());
+        assert!(Settings { grace: Duration::from_secs(1), ..Settings::default() }.validate().is_err());
         let mut settings = Settings::default();
         settings.retention.operations = Duration::from_secs(1);
         assert!(settings.validate().is_err());

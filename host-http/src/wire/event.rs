@@ -21,7 +21,7 @@ pub struct Event {
     #[schema(value_type = String)]
     pub organization: OrganizationId,
     /// What happened: an object with `type` (`status_changed`, `operation_changed`, `cancel_requested`, `amended`,
-    /// `revived`, `swept`, `ports_moved`) and what belongs to it.
+    /// `revived`, `swept`, `ports_moved`) and what belongs to it. What a newer host wrote comes as it was written.
     #[schema(
         value_type = Object,
         example = json!({"type": "status_changed", "from": "COMING_UP", "to": "ACTIVE_HEALTHY"})
@@ -50,7 +50,7 @@ impl Event {
             Fact::Revived { .. } => "revived",
             Fact::Swept { .. } => "swept",
             Fact::PortsMoved { .. } => "ports_moved",
-            // A fact of a newer core than this host was written for.
+            // Fact::Unknown, or a fact of a newer core than this host was written for.
             _ => "message",
         }
     }

@@ -1,7 +1,7 @@
 //! Rows that cannot be read, because they are broken or because a newer program wrote them, stand in nobody's way.
 
 use freehold_core::{
-    Kind, OperationId, OperationState, Status, Store,
+    Fact, Kind, OperationId, OperationState, Status, Store,
     store::{
         Change, Committed, End, OperationFilter, Preemption, ProjectUpdate, Settlement, StatusChange,
         Transition,
@@ -128,4 +128,24 @@ async fn what_one_version_could_not_read_another_may_try() {
     let claimed = store.claim(&claim_by("worker")).await.unwrap().unwrap();
     assert_eq!(claimed.operation.id, id(&operation));
     assert_eq!(column(&mut sql, "set_aside", id(&operation)).await, None::<String>);
+}
+
+#[tokio::test]
+async fn a_fact_that_only_a_newer_program_knows_is_shown_and_the_others_with_it() {
+    let Some(database) = Database::migrated().await else { return };
+    let (store, mut sql) = (database.store().await, database.connection().await);
+    let first = create(&store, "first").await;
+    let reference = first.project.reference;
+    let newer = format!(
+        "INSERT INTO freehold.events (project, organization, fact) VALUES ('{reference}', '{}', '{{\"type\": \"forked\"}}')",
+        first.project.organization
+    );
+    run(&mut sql, &newer).await;
+    create(&store, "second").await;
+    store.sequence().await.unwrap();
+
+    let page = store.events(0, 100).await.unwrap();
+    let unknown = Fact::Unknown(serde_json::json!({ "type": "forked" }));
+    let place = page.events.iter().position(|event| event.fact == unknown).unwrap();
+    assert!(place > 0 && place + 1 < page.events.len(), "{page:#?}");
 }

@@ -77,6 +77,11 @@ pub(crate) struct ControlConfig {
     lease_margin_seconds: u64,
     /// How often a project that is found down is started again before that is left to people.
     revivals: u32,
+    /// How often each engine is searched for what landed after its project was removed, in seconds; 0 never is.
+    sweep_seconds: u64,
+    /// How old what has no owner must be before it is removed, by that search and by `freehold doctor --fix`, in seconds:
+    /// longer than any late request to an engine takes.
+    grace_seconds: u64,
     /// How long events are kept, in days.
     keep_events_days: u64,
     /// How long operations that have ended are kept, in days.
@@ -95,6 +100,8 @@ impl Default for ControlConfig {
             lease_seconds: settings.lease.as_secs(),
             lease_margin_seconds: settings.lease_margin.as_secs(),
             revivals: settings.revivals,
+            sweep_seconds: settings.sweep.as_secs(),
+            grace_seconds: settings.grace.as_secs(),
             keep_events_days: settings.retention.events.as_secs() / DAY,
             keep_operations_days: settings.retention.operations.as_secs() / DAY,
             shutdown_grace_seconds: 20,
@@ -114,6 +121,8 @@ impl ControlConfig {
             lease: Duration::from_secs(self.lease_seconds),
             lease_margin: Duration::from_secs(self.lease_margin_seconds),
             revivals: self.revivals,
+            sweep: Duration::from_secs(self.sweep_seconds),
+            grace: Duration::from_secs(self.grace_seconds),
             ..Settings::default()
         };
         settings.retention.events = Duration::from_secs(self.keep_events_days.saturating_mul(DAY));
@@ -410,6 +419,13 @@ mod tests {
             assert!(failure.message().contains(part), "{part} is not in {failure:?}");
         }
         assert_eq!(failure.code(), 2);
+    }
+
+    #[test]
+    fn how_engines_are_searched_for_leftovers_is_the_operators() {
+        let file = "[control]\nsweep_seconds = 0\ngrace_seconds = 60\n";
+        let settings = load(file, HostArguments::default()).unwrap().control.settings();
+        assert_eq!((settings.sweep, settings.grace), (Duration::ZERO, Duration::from_secs(60)));
     }
 
     #[test]
