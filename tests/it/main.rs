@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod active_is_a_wish;
 mod architecture;
 mod canary;
 mod crash;
