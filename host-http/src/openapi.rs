@@ -7,7 +7,10 @@ mod surface;
 
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        ContentBuilder, PathItem, Ref, RefOr, ResponseBuilder,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 
 use crate::routes::{
@@ -34,7 +37,7 @@ use crate::routes::{
         operators::studio_document, operators::management_document,
     ),
     security(("bearer" = [])),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Failures),
 )]
 struct Document;
 
@@ -44,6 +47,34 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// What every route that needs a credential may answer besides what it says itself.
+struct Failures;
+
+impl Modify for Failures {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (status, description) in surface::FAILURES {
+            let schema = RefOr::Ref(Ref::from_schema_name("ErrorBody"));
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let failure =
+                ResponseBuilder::new().description(description).content("application/json", content);
+            let responses = &mut document.components.get_or_insert_default().responses;
+            responses.insert(status.to_string(), failure.build().into());
+        }
+        for (path, item) in &mut document.paths.paths {
+            let PathItem { get, put, post, patch, delete, .. } = item;
+            let operations = [get, put, post, patch, delete].into_iter().flatten();
+            for operation in operations.filter(|operation| operation.security.is_none()) {
+                let named = if path.contains('{') { &[404][..] } else { &[] };
+                for status in [400, 401, 403, 413, 429, 501, 503, 504].iter().chain(named) {
+                    let failure = Ref::new(format!("#/components/responses/{status}"));
+                    let responses = &mut operation.responses.responses;
+                    responses.entry(status.to_string()).or_insert_with(|| failure.into());
+                }
+            }
+        }
     }
 }
 

@@ -44,13 +44,14 @@ impl Rule {
         self != Self::Anyone
     }
 
-    /// Whom it lets in, as the documents say it: `anyone`, `known`, `superuser`, `members`, or roles by their names.
+    /// Whom it lets in, as the documents say it: `anyone`, `known`, `superuser`, `members`, `invited`, or roles by their names.
     pub(crate) fn audience(self) -> Value {
         match self {
             Self::Anyone => "anyone".into(),
             Self::Known => "known".into(),
             Self::Superuser => "superuser".into(),
             Self::Member => "members".into(),
+            Self::Invited => "invited".into(),
             Self::May(action, resource, _) => Role::ALL
                 .into_iter()
                 .filter(|role| allows(*role, action, resource))

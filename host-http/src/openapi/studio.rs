@@ -38,7 +38,25 @@ pub(super) const SAID: &[Said] = &[
     said("GET /api/platform/organizations/{slug}/projects", "List an organization's projects").query(LIST),
     said("GET /api/platform/organizations/{slug}/usage", "Show what was used: there is none"),
     said("GET /api/platform/organizations/{slug}/oauth/apps", "List OAuth apps: there is none"),
-    said("GET /api/platform/organizations/{slug}/members/invitations", "List invitations: there is none"),
+    said("DELETE /api/platform/organizations/{slug}", "Remove an organization that has no project"),
+    said("PATCH /api/platform/organizations/{slug}/members/{gotrue_id}", "Give a member one role more")
+        .body(r#"{"role_id":3,"role_scoped_projects":["aaaaaaaaaaaaaaaaaaaa"]}"#),
+    said("DELETE /api/platform/organizations/{slug}/members/{gotrue_id}", "Remove a member").status(204),
+    said(
+        "PUT /api/platform/organizations/{slug}/members/{gotrue_id}/roles/{role_id}",
+        "Change the projects that a member's role is for",
+    )
+    .body(r#"{"role_scoped_projects":["aaaaaaaaaaaaaaaaaaaa"]}"#),
+    said("DELETE /api/platform/organizations/{slug}/members/{gotrue_id}/roles/{role_id}", "Take a role from a member")
+        .status(204),
+    said("GET /api/platform/organizations/{slug}/members/mfa/enforcement", "Tell whether members need a second factor"),
+    said("GET /api/platform/organizations/{slug}/members/invitations", "List invitations"),
+    said("POST /api/platform/organizations/{slug}/members/invitations", "Invite somebody")
+        .status(201)
+        .body(r#"{"email":"somebody@example.com","role_id":3}"#),
+    said("DELETE /api/platform/organizations/{slug}/members/invitations/{id}", "Withdraw an invitation").status(204),
+    said("GET /api/platform/organizations/{slug}/members/invitations/{token}", "Show an invitation to whom it is for"),
+    said("POST /api/platform/organizations/{slug}/members/invitations/{token}", "Accept an invitation").status(201),
     said(
         "GET /api/platform/organizations/{slug}/members/reached-free-project-limit",
         "List members who may have no more projects: there is none",

@@ -90,7 +90,7 @@ pub(super) fn document(
 }
 
 /// What goes wrong, by its status.
-const FAILURES: [(u16, &str); 11] = [
+pub(super) const FAILURES: [(u16, &str); 11] = [
     (400, "the request says what it should not"),
     (401, "there is no valid credential"),
     (403, "the caller's role does not allow it"),
@@ -171,7 +171,7 @@ fn responses(route: &Route, said: &Said) -> Value {
     if route.rule.needs_credential() {
         fails(401);
     }
-    if !matches!(route.rule, Rule::Anyone | Rule::Known | Rule::Member) {
+    if !matches!(route.rule, Rule::Anyone | Rule::Known | Rule::Member | Rule::Invited) {
         fails(403);
     }
     let in_body = matches!(route.rule, Rule::May(_, _, At::OrganizationIn(_)));

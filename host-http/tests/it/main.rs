@@ -21,6 +21,8 @@ mod postgres_meta;
 mod program;
 mod proxies;
 mod rules;
+#[cfg(feature = "store-pg")]
+mod schemathesis;
 mod sessions;
 mod settings;
 mod sql;

@@ -167,6 +167,8 @@ async fn every_route_of_the_other_surfaces_answers_everybody_as_its_document_say
                 if letter == "absent" { ("a".repeat(20), "nowhere") } else { (project.to_string(), "acme") };
             let path = template.replace("{ref}", &reference).replace("{slug}", slug);
             let path = path.replace("{id}", "1").replace("{key}", "anon").replace("{function}", "f");
+            let path =
+                path.replace("{gotrue_id}", "somebody").replace("{role_id}", "4").replace("{token}", "t");
             let token = match letter {
                 "0" => None,
                 "S" | "absent" => Some(people.superuser.expose().to_owned()),
@@ -185,8 +187,9 @@ async fn every_route_of_the_other_surfaces_answers_everybody_as_its_document_say
             let right = match (may.as_str(), letter) {
                 (Some("anyone"), _) => known && status != 403,
                 (_, "0") => status == 401,
-                (_, "absent") if names_something && body.is_null() => hidden,
-                (_, "S" | "absent") | (Some("known"), _) => let_in,
+                // An invitation is looked up by its token alone.
+                (_, "absent") if names_something && body.is_null() && may != "invited" => hidden,
+                (_, "S" | "absent") | (Some("known" | "invited"), _) => let_in,
                 (Some("superuser"), _) => status == 403,
                 (_, "-") => hidden,
                 (Some("members"), _) => let_in,
