@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{names::ServiceName, plan::Plan};
+use crate::{error::Error, names::ServiceName, plan::Plan};
 
 /// How a project is: one entry for every service that is not excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,16 @@ impl Health {
             let changes = plan.changes.iter();
             let about = changes.filter(|c| c.service.is_empty() || service.service.as_str() == c.service);
             service.drift.extend(about.map(|c| format!("{} {}: {}", c.resource, c.name, c.reason)));
+        }
+    }
+
+    /// Adds why a project cannot be compared with its stack, where another look would come to the same.
+    pub(crate) fn tell_no_comparison(&mut self, error: &Error) {
+        if error.kind().is_retryable() {
+            return;
+        }
+        for service in &mut self.services {
+            service.drift.push(format!("cannot be compared with its stack: {error}"));
         }
     }
 

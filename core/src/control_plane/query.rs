@@ -218,6 +218,7 @@ impl ControlPlane {
             Ok(plan) => health.tell_drift(&plan),
             Err(error) => {
                 tracing::debug!(project = %project.reference, error = %error.chain(), "cannot see its drift");
+                health.tell_no_comparison(&error);
             }
         }
         target.watched.annotate(&project.reference, &mut health);

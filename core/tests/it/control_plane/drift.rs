@@ -1,11 +1,15 @@
-//! Data that is gone is never made anew unasked.
+//! Data that is gone is never made anew unasked, and what cannot be compared is told as that.
+
+use std::sync::Arc;
 
 use freehold_core::{
-    Detail, OperationState, Status,
-    control_plane::{Command, Restart, Resume},
+    Detail, Kind, OperationState, Status,
+    control_plane::{Command, ControlPlane, Restart, Resume, TargetSettings},
+    faults::{Fault, Faults, FaultyBackend, Injector, Then},
+    seal::Keyring,
 };
 
-use super::{Fixture, PATIENCE};
+use super::{Fixture, PATIENCE, calm, demo, key, new_backend, new_store};
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_without_the_data_fails_and_names_it_and_goes_on_once_its_loss_is_accepted_by_that_name() {
@@ -59,4 +63,37 @@ async fn a_loss_that_has_no_name_cannot_be_accepted() {
         let error = host.control.execute(Command::Restart(demo, restart), None).await.unwrap_err();
         assert!(error.to_string().starts_with("accept_data_loss"), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_tells_why_a_project_cannot_be_compared_with_its_stack_unless_the_next_look_may() {
+    let injector = Arc::new(Injector::new(Faults::default()).unwrap());
+    let control = ControlPlane::builder()
+        .store(new_store())
+        .sealer(Arc::new(Keyring::new(key())))
+        .target(
+            "local".parse().unwrap(),
+            Arc::new(FaultyBackend::new(new_backend(), Arc::clone(&injector))),
+            TargetSettings::default(),
+        )
+        .settings(calm())
+        .build()
+        .await
+        .unwrap();
+    let created = control.create(demo("demo"), None).await.unwrap();
+    let operation = created.operation.unwrap();
+    assert_eq!(
+        control.wait_operation(operation.id, PATIENCE).await.unwrap().state,
+        OperationState::Succeeded
+    );
+    let told = async |kind| {
+        injector.plan(Fault::new("call plan before", Then::Fail(kind))).unwrap();
+        control.health(&created.project.reference).await.unwrap().services.remove(0).drift
+    };
+    let conflict = told(Kind::Conflict).await;
+    assert!(
+        conflict.len() == 1 && conflict[0].starts_with("cannot be compared with its stack: "),
+        "{conflict:?}"
+    );
+    assert_eq!(told(Kind::Unavailable).await, [""; 0]);
 }
