@@ -65,21 +65,28 @@ impl Watch {
             if restarts > RESTARTS_TOLERATED {
                 return Err(ended(node, &state).with("restarts", restarts));
             }
-            let mut pause = LOOK_AGAIN;
-            if state.running && !state.restarting && !node.job {
-                match self.prober.ask(ctx, id, node, &state).await? {
-                    None if state.is_settled() => return Ok(Stage::Ready),
-                    None => *last = Some(format!("started again by the engine {} times", state.restarts)),
-                    Some(answer) => {
-                        pause = answer.pause();
-                        match answer.problem {
-                            None => return Ok(Stage::Ready),
-                            Some(problem) => *last = Some(format!("{}: {problem}", answer.probe)),
+            // What happens to a container is told by an event, so between two looks there are only questions.
+            let look_again = Instant::now() + LOOK_AGAIN;
+            loop {
+                let mut pause = LOOK_AGAIN;
+                if state.running && !state.restarting && !node.job {
+                    match self.prober.ask(ctx, id, node, &state).await? {
+                        None if state.is_settled() => return Ok(Stage::Ready),
+                        None => *last = Some(format!("started again by the engine {} times", state.restarts)),
+                        Some(answer) => {
+                            pause = answer.pause();
+                            match answer.problem {
+                                None => return Ok(Stage::Ready),
+                                Some(problem) => *last = Some(format!("{}: {problem}", answer.probe)),
+                            }
                         }
                     }
                 }
+                let woken = ctx.bounded("become ready", wake(listener, pause)).await?;
+                if woken || Instant::now() >= look_again {
+                    break;
+                }
             }
-            ctx.bounded("become ready", wake(listener, pause)).await?;
         }
     }
 
@@ -101,11 +108,9 @@ impl Watch {
     }
 }
 
-/// Ends with the next event, or after the pause.
-async fn wake(listener: &mut Listener, pause: Duration) -> Result<()> {
-    // Whichever comes first, the container is looked at next.
-    let _ = tokio::time::timeout(pause, listener.woken()).await;
-    Ok(())
+/// Ends with the next event, or after the pause. Answers whether there was an event.
+async fn wake(listener: &mut Listener, pause: Duration) -> Result<bool> {
+    Ok(tokio::time::timeout(pause, listener.woken()).await.is_ok())
 }
 
 fn gone(node: &ContainerNode) -> Error {
