@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use freehold_core::{Context, Result};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
 use crate::{
     engine::{Container, at},
@@ -42,14 +42,21 @@ pub(crate) async fn stop(
     let mut levels: Vec<usize> = containers.iter().map(|(container, _)| depth(container)).collect();
     levels.sort_unstable();
     levels.dedup();
+    // Nobody waits for what stopped to be taken away: the next level stops meanwhile.
+    let mut stopped: Vec<&Container> = Vec::new();
     for level in levels.into_iter().rev() {
-        let on_level = containers.iter().filter(|(container, _)| depth(container) == level);
-        try_join_all(on_level.map(|(container, then)| stop_one(watch, ctx, container, *then))).await?;
+        let on_level = || containers.iter().filter(|(container, _)| depth(container) == level);
+        let stops = try_join_all(on_level().map(|(container, _)| stop_one(watch, ctx, container)));
+        let removals = try_join_all(stopped.iter().map(|container| remove(watch, ctx, container)));
+        try_join(stops, removals).await?;
+        let goes = on_level().filter(|(_, then)| *then == Then::Remove);
+        stopped = goes.map(|(container, _)| *container).collect();
     }
+    try_join_all(stopped.iter().map(|container| remove(watch, ctx, container))).await?;
     Ok(())
 }
 
-async fn stop_one(watch: &Watch, ctx: &Context, container: &Container, then: Then) -> Result<()> {
+async fn stop_one(watch: &Watch, ctx: &Context, container: &Container) -> Result<()> {
     let (id, service) = (container.id.as_str(), container.service());
     let engine = &watch.engine;
     let named = |error| at("stop container", service, error);
@@ -67,11 +74,14 @@ async fn stop_one(watch: &Watch, ctx: &Context, container: &Container, then: The
             watch.stopped(ctx, id, GRACE).await.map_err(named)?;
         }
     }
-    if then == Then::Remove {
-        ctx.step("remove container", service).await?;
-        engine.remove_container(ctx, id).await.map_err(|error| at("remove container", service, error))?;
-    }
     Ok(())
+}
+
+async fn remove(watch: &Watch, ctx: &Context, container: &Container) -> Result<()> {
+    let service = container.service();
+    ctx.step("remove container", service).await?;
+    let removed = watch.engine.remove_container(ctx, &container.id).await;
+    removed.map_err(|error| at("remove container", service, error))
 }
 
 /// How many others each service waits for, one behind another. Nodes stand after all that they wait for.
