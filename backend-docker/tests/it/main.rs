@@ -6,6 +6,8 @@
 
 mod compose;
 mod contract;
+mod cost;
+mod counter;
 mod drift;
 mod evidence;
 mod failures;
