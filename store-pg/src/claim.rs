@@ -16,12 +16,18 @@ use crate::{
 };
 
 /// The oldest that may be worked on, whose project nobody is changing at this moment. Who is looked at by somebody else
-/// is skipped: nobody waits, so nobody waits in a circle. The queue of a target that is full is not even looked at.
+/// is skipped: nobody waits, so nobody waits in a circle. The queue of a target that is full is not even looked at; of an
+/// organization that is full there, its operations are passed over.
 const CANDIDATE: &str = "\
     WITH served AS ( \
         SELECT name, most - (SELECT count(*) FROM freehold.operations r \
             WHERE r.target = name AND r.state = 'running') AS free \
         FROM unnest($1::text[], $2::bigint[]) AS t (name, most) \
+    ), full_for AS ( \
+        SELECT r.target, p.organization FROM unnest($1::text[], $6::bigint[]) AS t (name, most) \
+            JOIN freehold.operations r ON r.target = t.name AND r.state = 'running' \
+            JOIN freehold.projects p ON p.reference = r.project \
+        WHERE t.most IS NOT NULL GROUP BY r.target, p.organization, t.most HAVING count(*) >= t.most \
     ) \
     SELECT id, target, takeover FROM ( \
         SELECT due.* FROM served s CROSS JOIN LATERAL ( \
@@ -31,6 +37,8 @@ const CANDIDATE: &str = "\
                 AND o.kind = ANY ($4) AND NOT $5 = ANY (o.set_aside_by) \
                 AND NOT EXISTS (SELECT FROM freehold.operations r \
                     WHERE r.project = o.project AND r.state = 'running') \
+                AND NOT EXISTS (SELECT FROM full_for f \
+                    WHERE f.target = o.target AND f.organization = p.organization) \
             ORDER BY o.number LIMIT 1 FOR NO KEY UPDATE OF p, o SKIP LOCKED \
         ) due WHERE s.free > 0 \
         UNION ALL \
@@ -50,6 +58,10 @@ const STILL: &str = "\
         WHEN 'waiting' THEN \
             NOT EXISTS (SELECT FROM freehold.operations r WHERE r.project = o.project AND r.state = 'running') \
             AND (SELECT count(*) FROM freehold.operations r WHERE r.target = o.target AND r.state = 'running') < $2 \
+            AND ($4::bigint IS NULL OR (SELECT count(*) FROM freehold.operations r \
+                JOIN freehold.projects q ON q.reference = r.project \
+                JOIN freehold.projects p ON p.organization = q.organization \
+                WHERE p.reference = o.project AND r.target = o.target AND r.state = 'running') < $4) \
         WHEN 'running' THEN o.lease_expires_at < clock_timestamp() - $3 \
         ELSE false END \
     FROM freehold.operations o WHERE o.id = $1";
@@ -139,12 +151,15 @@ async fn set_aside(pool: &PgPool, claim: &Claim, id: Uuid, failure: Failure) -> 
 async fn candidate(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Candidate>> {
     let (targets, most): (Vec<_>, Vec<_>) =
         claim.targets.iter().map(|target| (target.name.as_str(), i64::from(target.max_operations))).unzip();
+    let of_an_organization = claim.targets.iter().map(|target| target.max_operations_per_organization);
+    let of_an_organization: Vec<_> = of_an_organization.map(|most| most.map(i64::from)).collect();
     sqlx::query_as(CANDIDATE)
         .bind(targets)
         .bind(most)
         .bind(interval(claim.margin)?)
         .bind(OperationKind::ALL.map(OperationKind::as_str))
         .bind(VERSION)
+        .bind(of_an_organization)
         .fetch_optional(connection)
         .await
         .during("look for an operation")
@@ -155,7 +170,9 @@ async fn take(
     claim: &Claim,
     Candidate(id, target, takeover): &Candidate,
 ) -> Result<Option<Claimed>> {
-    let most = claim.targets.iter().find(|served| served.name == **target).map_or(0, |t| t.max_operations);
+    let served = claim.targets.iter().find(|served| served.name == **target);
+    let most = served.map_or(0, |served| served.max_operations);
+    let of_an_organization = served.and_then(|served| served.max_operations_per_organization);
     if !takeover {
         sqlx::query(LOCK_TARGET)
             .bind(target)
@@ -167,6 +184,7 @@ async fn take(
         .bind(id)
         .bind(i64::from(most))
         .bind(interval(claim.margin)?)
+        .bind(of_an_organization.map(i64::from))
         .fetch_one(&mut *connection)
         .await
         .during("look at an operation")?;

@@ -210,7 +210,8 @@ impl Told {
 
     async fn claim(&mut self) -> Answer {
         let max_operations = u32::try_from(AT_ONCE).unwrap();
-        let targets = vec![TargetClaim { name: self.corner(), max_operations }];
+        let targets =
+            vec![TargetClaim { name: self.corner(), max_operations, max_operations_per_organization: None }];
         let claim = Claim { owner: "worker".into(), targets, lease: HOUR, margin: HOUR };
         let Some(claimed) = self.store.claim(&claim).await.unwrap() else { return Answer::Nothing };
         let operation = self.operations.iter().position(|id| *id == claimed.operation.id).unwrap();

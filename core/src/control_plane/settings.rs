@@ -157,6 +157,9 @@ impl Timeouts {
 pub struct TargetSettings {
     /// How many of its operations run at once; the others queue.
     pub max_operations: u32,
+    /// How many operations of one organization run at once on it; the others queue, and let those of other organizations
+    /// go first. No bound unless set.
+    pub max_operations_per_organization: Option<u32>,
     /// Bounds on its projects.
     pub bounds: Bounds,
     /// Where its projects' ports come from.
@@ -169,6 +172,7 @@ impl Default for TargetSettings {
     fn default() -> Self {
         Self {
             max_operations: 8,
+            max_operations_per_organization: None,
             bounds: Bounds::default(),
             port_pool: PortPool::default(),
             subnet_pool: SubnetPool::default(),
@@ -184,6 +188,12 @@ impl TargetSettings {
     pub fn validate(&self) -> Result<()> {
         if self.max_operations == 0 {
             return Err(Error::invalid("max_operations", "is 0, so no operation would ever begin"));
+        }
+        if self.max_operations_per_organization == Some(0) {
+            return Err(Error::invalid(
+                "max_operations_per_organization",
+                "is 0, so no operation would ever begin: leave it out for no bound",
+            ));
         }
         self.port_pool.validate()?;
         self.subnet_pool.validate()
@@ -210,5 +220,7 @@ mod tests {
         settings.retention.operations = Duration::from_secs(1);
         assert!(settings.validate().is_err());
         assert!(TargetSettings { max_operations: 0, ..TargetSettings::default() }.validate().is_err());
+        let none = TargetSettings { max_operations_per_organization: Some(0), ..TargetSettings::default() };
+        assert!(none.validate().is_err());
     }
 }

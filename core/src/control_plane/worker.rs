@@ -81,6 +81,7 @@ impl Inner {
         let served = |target: &Target| TargetClaim {
             name: target.name.clone(),
             max_operations: target.settings.max_operations,
+            max_operations_per_organization: target.settings.max_operations_per_organization,
         };
         Claim {
             owner: self.owner.clone(),

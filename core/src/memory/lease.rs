@@ -1,6 +1,6 @@
 //! Working under a lease: claiming, renewing, ending, and getting other ports.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -62,12 +62,26 @@ impl State {
     fn next_of(&mut self, now: OffsetDateTime, target: &TargetClaim, margin: Duration) -> Option<Number> {
         let queue = self.queues.get_mut(&target.name)?;
         let abandoned = queue.abandoned(now - margin).min();
-        let has_room = u64::try_from(queue.running()).is_ok_and(|n| n < u64::from(target.max_operations));
+        let has_room =
+            u64::try_from(queue.running().len()).is_ok_and(|n| n < u64::from(target.max_operations));
         let (numbers, operations, rows) = (&self.numbers, &self.operations, &self.rows);
-        let is_free = |number: &Number| {
+        let row_of = |number: &Number| {
             let recorded = numbers.get(number).and_then(|id| operations.get(id));
-            let row = recorded.and_then(|recorded| rows.get(&recorded.operation.project));
-            row.is_some_and(|row| row.running.is_none())
+            recorded.and_then(|recorded| rows.get(&recorded.operation.project))
+        };
+        let mut running = BTreeMap::new();
+        if target.max_operations_per_organization.is_some() {
+            for row in queue.running().filter_map(|number| row_of(&number)) {
+                *running.entry(row.project.organization.clone()).or_default() += 1;
+            }
+        }
+        let is_free = |number: &Number| {
+            row_of(number).is_some_and(|row| {
+                let of_its_organization: u32 =
+                    running.get(&row.project.organization).copied().unwrap_or_default();
+                let most = target.max_operations_per_organization;
+                row.running.is_none() && most.is_none_or(|most| of_its_organization < most)
+            })
         };
         let due = if has_room { queue.due(now).find(is_free) } else { None };
         abandoned.into_iter().chain(due).min()

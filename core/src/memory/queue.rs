@@ -43,9 +43,9 @@ impl Queue {
         }
     }
 
-    /// How many run.
-    pub(super) fn running(&self) -> usize {
-        self.running.len()
+    /// Those that run.
+    pub(super) fn running(&self) -> impl ExactSizeIterator<Item = Number> {
+        self.running.iter().map(|(_, number)| *number)
     }
 
     /// Those that wait and are due, oldest first.

@@ -35,6 +35,9 @@ pub struct TargetClaim {
     pub name: TargetName,
     /// How many of its operations may run at once: the setting `max_operations`.
     pub max_operations: u32,
+    /// How many of one organization's may: the setting `max_operations_per_organization`. Those behind them that are
+    /// others' go first.
+    pub max_operations_per_organization: Option<u32>,
 }
 
 /// An operation to work on.

@@ -80,7 +80,11 @@ async fn create(store: &MemoryStore, name: &str) -> Committed {
 }
 
 async fn claim(store: &MemoryStore) -> Option<Claimed> {
-    let targets = vec![TargetClaim { name: "local".parse().unwrap(), max_operations: 100 }];
+    let targets = vec![TargetClaim {
+        name: "local".parse().unwrap(),
+        max_operations: 100,
+        max_operations_per_organization: None,
+    }];
     store.claim(&Claim { owner: "worker".into(), targets, lease: LEASE, margin: MARGIN }).await.unwrap()
 }
 

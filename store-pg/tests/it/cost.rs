@@ -202,7 +202,11 @@ async fn rows_read(database: &Database) -> BTreeMap<String, i64> {
 }
 
 fn claim() -> Claim {
-    let full = TargetClaim { name: TargetName::new("full").unwrap(), max_operations: 1 };
+    let full = TargetClaim {
+        name: TargetName::new("full").unwrap(),
+        max_operations: 1,
+        max_operations_per_organization: None,
+    };
     let mut claim = claim_by("worker");
     claim.targets.push(full);
     claim

@@ -33,6 +33,7 @@ macro_rules! __store_cases {
                 every_operation_is_given_to_exactly_one_of_many_workers []
                 who_waits_knows_how_many_are_before_it []
                 a_target_never_runs_more_operations_than_its_bound []
+                an_organization_never_runs_more_operations_than_its_bound_and_others_go_first []
                 an_operations_time_begins_when_it_is_first_begun []
                 an_operation_is_not_begun_before_it_is_due []
                 a_claim_carries_what_the_work_needs_counts_an_attempt_and_raises_the_epoch []

@@ -136,7 +136,8 @@ pub(super) fn recorded(committed: Committed) -> Verified<(Project, Operation)> {
 }
 
 pub(super) fn claim_by(owner: &str, max_operations: u32) -> Result<Claim> {
-    let targets = vec![TargetClaim { name: "local".parse()?, max_operations }];
+    let name = "local".parse()?;
+    let targets = vec![TargetClaim { name, max_operations, max_operations_per_organization: None }];
     Ok(Claim { owner: owner.to_owned(), targets, lease: LEASE, margin: MARGIN })
 }
 

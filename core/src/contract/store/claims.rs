@@ -13,7 +13,7 @@ use crate::{
     contract::failure::{Verified, there},
     lifecycle::Status,
     operation::{OperationKind, OperationState},
-    store::{Change, End, NewProject},
+    store::{Change, Claim, End, NewProject},
 };
 
 pub(super) async fn the_oldest_operation_comes_first_and_only_of_targets_that_are_served(
@@ -89,6 +89,41 @@ pub(super) async fn a_target_never_runs_more_operations_than_its_bound(
     ensure_eq!(claimed.len(), 3, "how many run");
     store.settle(success(&claimed[0].lease, Status::ActiveHealthy)).await?;
     ensure!(store.claim(&claim_by("w", 3)?).await?.is_some(), "the room of one that ended stays empty");
+    Ok(())
+}
+
+pub(super) async fn an_organization_never_runs_more_operations_than_its_bound_and_others_go_first(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    for n in 0..6 {
+        create(&*store, &format!("p{n}")).await?;
+    }
+    let others = NewProject { organization: "others".parse()?, ..new_project("theirs")? };
+    let theirs = recorded(store.commit(creation(others)).await?)?.1.id;
+    let claim_of = |owner: String| -> crate::Result<Claim> {
+        let mut claim = claim_by(&owner, 1000)?;
+        for target in &mut claim.targets {
+            target.max_operations_per_organization = Some(2);
+        }
+        Ok(claim)
+    };
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        let workers = (0..8).map(|n| {
+            let store = store.clone();
+            async move { store.claim(&claim_of(format!("w{n}"))?).await }
+        });
+        for answer in at_once(workers).await? {
+            claimed.extend(answer?);
+        }
+    }
+    let (of_others, ours): (Vec<_>, Vec<_>) =
+        claimed.iter().partition(|claimed| claimed.operation.id == theirs);
+    ensure_eq!(ours.len(), 2, "how many of one organization run");
+    ensure_eq!(of_others.len(), 1, "how many of another one, which came last, run");
+    store.settle(success(&ours[0].lease, Status::ActiveHealthy)).await?;
+    let next = store.claim(&claim_of("w".to_owned())?).await?;
+    ensure!(next.is_some(), "the room of one that ended stays empty");
     Ok(())
 }
 

@@ -35,7 +35,11 @@ impl Deathbed {
     async fn death(&self) -> Claimed {
         let claim = Claim {
             owner: "doomed".into(),
-            targets: vec![TargetClaim { name: "local".parse().unwrap(), max_operations: 8 }],
+            targets: vec![TargetClaim {
+                name: "local".parse().unwrap(),
+                max_operations: 8,
+                max_operations_per_organization: None,
+            }],
             lease: Duration::from_secs(1),
             margin: Duration::ZERO,
         };

@@ -32,6 +32,7 @@ enum Flaw {
     LetsTheLastWriterWin,
     LetsTwoOperationsRun,
     GivesWorkOutTwice,
+    GivesOneOrganizationAll,
     WaitsForNoMargin,
     LetsZombiesWrite,
     ForgetsOutcomes,
@@ -45,7 +46,7 @@ enum Flaw {
     BindsTargetsAnew,
 }
 
-const FLAWS: [(Flaw, &str); 15] = [
+const FLAWS: [(Flaw, &str); 16] = [
     (Flaw::KeepsHalfOfARefusedChange, "atomic::a_refused_change_leaves_nothing_behind"),
     (
         Flaw::LetsTheLastWriterWin,
@@ -56,6 +57,10 @@ const FLAWS: [(Flaw, &str); 15] = [
         "one_operation::destroy_asks_an_operation_that_runs_to_end_and_waits_behind_it",
     ),
     (Flaw::GivesWorkOutTwice, "claims::every_operation_is_given_to_exactly_one_of_many_workers"),
+    (
+        Flaw::GivesOneOrganizationAll,
+        "claims::an_organization_never_runs_more_operations_than_its_bound_and_others_go_first",
+    ),
     (Flaw::WaitsForNoMargin, "leases::an_abandoned_operation_is_taken_over_only_after_lease_and_margin"),
     (Flaw::LetsZombiesWrite, "leases::who_lost_its_lease_writes_nothing_more"),
     (Flaw::ForgetsOutcomes, "outcomes::a_failure_is_kept_and_tells_its_reason"),
@@ -148,7 +153,11 @@ impl Store for Broken {
 
     async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
         let margin = if self.flaw == Flaw::WaitsForNoMargin { Duration::ZERO } else { claim.margin };
-        let claimed = self.inside.claim(&Claim { margin, ..claim.clone() }).await?;
+        let mut claim = Claim { margin, ..claim.clone() };
+        if self.flaw == Flaw::GivesOneOrganizationAll {
+            claim.targets.iter_mut().for_each(|target| target.max_operations_per_organization = None);
+        }
+        let claimed = self.inside.claim(&claim).await?;
         if let Some(claimed) = &claimed {
             self.leases.lock().unwrap().insert(claimed.operation.id, claimed.lease.clone());
         }
