@@ -243,7 +243,11 @@ impl Provisioner for DockerBackend {
     }
 
     async fn plan(&self, ctx: &Context, runtime: &Runtime, wish: Wish) -> Result<Plan> {
-        let stack = self.sound_stack(runtime).await?;
+        let stack = match wish {
+            Wish::Active => self.sound_stack(runtime).await?,
+            // Nothing of the stack is compared then, so that a project can be paused whatever became of it.
+            Wish::Paused => self.stack(runtime).await?,
+        };
         self.project(ctx, runtime, &stack)?.plan(wish).await.map_err(|error| error.during("plan"))
     }
 

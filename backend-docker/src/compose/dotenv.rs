@@ -256,6 +256,14 @@ mod tests {
     }
 
     #[test]
+    fn the_names_that_two_files_set_otherwise_are_told_whatever_their_order_and_comments() {
+        let parse = |text| DotEnv::parse(".env", text).unwrap();
+        let one = parse("A=1\nB=two\nC='$x'\n# of old\nD=4\n");
+        assert_eq!(one.differing(&parse("D=4\nC='$x'\nB=\"two\"\n\nA=2\nE\n")), ["A", "E"]);
+        assert_eq!(one.differing(&one), [""; 0]);
+    }
+
+    #[test]
     fn values_are_read_as_compose_reads_them() {
         for (line, expected) in [
             ("A=1", "1"),

@@ -130,6 +130,27 @@ fn the_hash_covers_settings_and_secrets_and_neither_generation_nor_epoch() {
     assert_ne!(epochs[0].containers[0].labels, epochs[1].containers[0].labels);
 }
 
+#[test]
+fn each_setting_has_a_short_hash_under_its_own_name_and_equal_values_cannot_be_seen_to_be_equal() {
+    let keys = |compose: &str| -> BTreeMap<String, String> {
+        let graph = planned(compose, "", |_| {}).unwrap();
+        serde_json::from_str(&graph.containers[0].labels[crate::labels::CONFIG_KEYS]).unwrap()
+    };
+    let one =
+        keys("services:\n  db: {image: x, environment: {A: $PASSWORD, B: $PASSWORD}, mem_limit: 64m}\n");
+    assert_ne!(one["environment.A"], one["environment.B"]);
+    let other =
+        keys("services:\n  db: {image: x, environment: {A: $PASSWORD, B: c}, stop_grace_period: 3s}\n");
+    let differing: Vec<_> = one
+        .iter()
+        .filter(|(key, hash)| other.get(*key) != Some(*hash))
+        .map(|(key, _)| key.as_str())
+        .chain(other.keys().filter(|key| !one.contains_key(*key)).map(String::as_str))
+        .collect();
+    assert_eq!(differing, ["environment.B", "mem_limit", "stop_grace_period"]);
+    assert!(!format!("{one:?}").contains("hunter2"));
+}
+
 const THREE: &str = "services:
   web: {image: w, depends_on: [api, logs]}
   api: {image: a, depends_on: [db]}

@@ -91,7 +91,7 @@ async fn each_change_behind_its_back_is_all_that_the_plan_tells_and_a_restart_me
     let (runtime, copy) = project(&fixture).await;
     let (backend, ctx, docker) = (&fixture.backend, ctx(), &fixture.docker);
     let network = format!("fh-{}_default", runtime.project);
-    let changes: [(&str, &[&str]); 11] = [
+    let changes: [(&str, &[&str]); 12] = [
         ("remove the container", &["create container PROJECT-app app: it is not there"]),
         ("pause the container", &["start container PROJECT-app app: it is paused"]),
         (
@@ -101,6 +101,14 @@ async fn each_change_behind_its_back_is_all_that_the_plan_tells_and_a_restart_me
         (
             "disconnect the network",
             &["replace container PROJECT-app app: it is not in the network PROJECT_default"],
+        ),
+        (
+            "remove the network",
+            &[
+                "create network PROJECT_default : it is not there",
+                "replace container PROJECT-app app: it is not in the network PROJECT_default",
+                "replace container PROJECT-other other: it is not in the network PROJECT_default",
+            ],
         ),
         (
             "connect a network",
@@ -143,6 +151,13 @@ async fn each_change_behind_its_back_is_all_that_the_plan_tells_and_a_restart_me
             "disconnect the network" => {
                 let request = NetworkDisconnectRequest { container: id.clone(), force: None };
                 docker.disconnect_network(&network, request).await.unwrap();
+            }
+            "remove the network" => {
+                for container in fixture.containers(&runtime.project).await {
+                    let request = NetworkDisconnectRequest { container, force: None };
+                    docker.disconnect_network(&network, request).await.unwrap();
+                }
+                docker.remove_network(&network).await.unwrap();
             }
             "connect a network" => {
                 let request = NetworkConnectRequest { container: id.clone(), endpoint_config: None };
@@ -278,6 +293,7 @@ async fn a_kept_stack_that_somebody_changed_is_used_for_nothing_and_named_with_t
     let health = backend.health(&ctx, &runtime).await.unwrap();
     assert!(health.is_healthy(), "what runs goes on: {}", health.complaints());
     backend.pause(&ctx, &runtime).await.unwrap();
+    assert!(backend.plan(&ctx, &runtime, Wish::Paused).await.unwrap().is_empty());
 
     // One of the two ways out that the error names: the stack on offer is still the same.
     fs::remove_dir_all(&kept).unwrap();
