@@ -22,6 +22,8 @@ pub(super) const CRYPTO_KEY: &str = "pg_meta_crypto_key";
 const READER: &str = "freehold_read_only";
 /// What its password is made with, which nobody keeps: it follows from the project's key.
 const LABEL: &[u8] = b"freehold: the password of the role that only reads";
+/// What its comment is made with.
+const MARK: &[u8] = b"freehold: which password";
 
 /// What SQL may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +52,11 @@ pub(crate) async fn meta(call: &Call, view: &View, access: Access) -> Result<Ups
                 Error::new(Kind::Unsupported, message)
             };
             let key = own.keys().secret(CRYPTO_KEY).ok_or_else(none)?.clone();
-            let password = HashKey::new(key.expose_secret().as_bytes().to_vec()).hash(LABEL);
+            let hash_key = HashKey::new(key.expose_secret().as_bytes().to_vec());
+            let password = hash_key.hash(LABEL);
             let url = url(view, READER, &password)?;
             let connection = cryptojs::encrypt(&key, &url)?;
-            ensure_reader(call, &own, &password).await?;
+            ensure_reader(call, &own, &hash_key, &password).await?;
             Ok(own.on(Some(connection)))
         }
     }
@@ -89,19 +92,23 @@ fn url(view: &View, user: &str, password: &str) -> Result<SecretString> {
 
 /// Makes sure of the role that only reads: it reads whatever there is, and every transaction of it begins as one that
 /// writes nothing. That it cannot write is because it owns nothing and was given nothing. Its password goes there as a
-/// verifier alone.
-async fn ensure_reader(call: &Call, own: &Upstream, password: &str) -> Result<()> {
-    let found = run(call, own, &format!("select 1 from pg_roles where rolname = '{READER}'")).await?;
-    if found.as_array().is_some_and(|rows| !rows.is_empty()) {
+/// verifier alone; its comment says of which key the password was made, so that another key makes another.
+async fn ensure_reader(call: &Call, own: &Upstream, key: &HashKey, password: &str) -> Result<()> {
+    let mark = key.hash(MARK);
+    let find = format!(
+        "select 1 from pg_roles where rolname = '{READER}' and shobj_description(oid, 'pg_authid') = '{mark}'"
+    );
+    if run(call, own, &find).await?.as_array().is_some_and(|rows| !rows.is_empty()) {
         return Ok(());
     }
     let verifier = password::scram_sha_256(password.as_bytes());
     let make = format!(
-        "do $make$ begin create role {READER} login nosuperuser nocreatedb nocreaterole bypassrls \
-         password '{verifier}'; \
+        "do $make$ begin \
+         if not exists (select from pg_roles where rolname = '{READER}') then create role {READER}; end if; \
+         alter role {READER} login nosuperuser nocreatedb nocreaterole bypassrls password '{verifier}'; \
          grant pg_read_all_data to {READER}; \
          alter role {READER} set default_transaction_read_only = on; \
-         exception when duplicate_object then null; end $make$"
+         comment on role {READER} is '{mark}'; end $make$"
     );
     run(call, own, &make).await.map(drop)
 }

@@ -47,6 +47,7 @@ pub(crate) fn fetched(name: &str) -> Result<PathBuf, String> {
 pub(crate) struct World {
     pub(crate) people: People,
     pub(crate) project: ProjectRef,
+    superuser: String,
     _meta: Child,
     _server: Server,
 }
@@ -102,7 +103,7 @@ impl World {
         let (meta, port) = start(&program, &superuser, &secret("pg_meta_crypto_key")).await;
         let proxy = behind(port, secret("service_role_key"));
         tokio::spawn(warp::serve(proxy).incoming(listener).run());
-        Some(Self { people, project, _meta: meta, _server: folder })
+        Some(Self { people, project, superuser, _meta: meta, _server: folder })
     }
 
     async fn query(&self, sql: &str, word: &str) -> Reply {
@@ -227,6 +228,12 @@ async fn studio_and_clients_work_on_the_projects_own_database_and_reading_only_r
     }
     let count = world.query("select count(*)::int as rows from notes", &write).await.json();
     assert_eq!(count, json!([{ "rows": 1 }]));
+
+    // As after its key was rotated: what the role has is of another.
+    let other =
+        "alter role freehold_read_only password 'other'; comment on role freehold_read_only is 'other'";
+    psql(&world.superuser, other).await;
+    assert_eq!(world.query(who, &read).await.json(), reader);
 
     let owner = session("owner");
     let query = format!("/v1/projects/{}/database/query", world.project);
