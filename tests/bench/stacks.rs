@@ -149,7 +149,9 @@ async fn lives(arguments: &Arguments, kind: StackKind) {
         for turn in 0..runners.len() {
             let (who, runner) = &runners[(round + turn) % runners.len()];
             for action in Action::value_variants() {
-                figures.add(*action, *who, timed(runner.act(*action, 0)).await);
+                let took = timed(runner.act(*action, 0)).await;
+                eprintln!("{} round {round}: {who:?} {action:?} {:.2} s", stack.name, took.as_secs_f64());
+                figures.add(*action, *who, took);
             }
         }
     }
