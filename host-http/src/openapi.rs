@@ -67,7 +67,9 @@ impl Modify for Failures {
             let PathItem { get, put, post, patch, delete, .. } = item;
             let operations = [get, put, post, patch, delete].into_iter().flatten();
             for operation in operations.filter(|operation| operation.security.is_none()) {
-                let named = if path.contains('{') { &[404][..] } else { &[] };
+                // A body may name an organization or a project that is not there.
+                let names = path.contains('{') || operation.request_body.is_some();
+                let named = if names { &[404][..] } else { &[] };
                 for status in [400, 401, 403, 413, 429, 501, 503, 504].iter().chain(named) {
                     let failure = Ref::new(format!("#/components/responses/{status}"));
                     let responses = &mut operation.responses.responses;

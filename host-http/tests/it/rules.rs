@@ -204,6 +204,7 @@ async fn every_route_of_the_other_surfaces_answers_everybody_as_its_document_say
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("count: {refusals} routes asked as everybody, by their documents");
 }
 
 /// The role of a caller, as the document has it.
