@@ -184,7 +184,7 @@ impl ControlPlane {
                     return Ok(Accepted { project, operation, replayed });
                 }
                 // Somebody else was first: what they did decides what this command means now.
-                Err(error) if matches!(error.detail(), Some(Detail::LostRace | Detail::Busy { .. })) => {}
+                Err(error) if matches!(error.detail(), Some(Detail::LostRace)) => {}
                 Err(error) => return Err(error),
             }
         }

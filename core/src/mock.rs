@@ -95,7 +95,7 @@ mock! {
         async fn projects(&self, filter: &ProjectFilter, page: &PageRequest) -> Result<Page<Project>>;
         async fn operation(&self, operation: OperationId) -> Result<Option<Operation>>;
         async fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>>;
-        async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>>;
+        async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>>;
         async fn renew(
             &self,
             lease: &Lease,

@@ -96,10 +96,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `InvalidInput` for a cursor that no page gave.
     async fn operations(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Page<Operation>>;
 
-    /// Takes up to one operation that may be worked on: waiting, due, with no other of its project running, and its
-    /// target below its bound; or running with a lease that ended more than the margin ago. The oldest comes first. The
-    /// project's epoch grows, the attempt is counted, the lease begins; a takeover is counted as such. At the first claim
-    /// the deadline moves by the time that the operation had waited in the queue.
+    /// Takes operations that may be worked on, up to [`Claim::limit`]: waiting, due, with no other of their project running,
+    /// and their target below its bound; or running with a lease that ended more than the margin ago. The oldest come first.
+    /// The project's epoch grows, the attempt is counted, the lease begins; a takeover is counted as such. At the first claim
+    /// the deadline moves by the time that the operation had waited in the queue. Fewer than there are may be given: who got
+    /// any asks again.
     ///
     /// An operation of a kind that this program does not know is left to one that does: it neither fails nor is it in the
     /// way of others. One whose row, or whose project's, cannot be read is set aside with the reason and logged; it is
@@ -107,7 +108,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>>;
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>>;
 
     /// Extends a lease to `lease` from now and records progress under it.
     ///
@@ -116,7 +117,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn renew(&self, lease: &Lease, extend: Duration, progress: &[RecordedProgress]) -> Result<Renewed>;
 
     /// Ends an operation or hands it back; one that is handed back with an error has failed once more, and without one it
-    /// has not, and keeps the error of before. The project moves only if the operation put it where it stands.
+    /// has not, and keeps the error of before. The project moves only if the operation put it where it stands. Progress that
+    /// comes with it is recorded as a renewal would.
     ///
     /// # Errors
     /// `LeaseLost`.

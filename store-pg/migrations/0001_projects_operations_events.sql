@@ -3,12 +3,19 @@
 
 -- The newest items of an array, in their order: what bounds an operation's steps and log.
 CREATE FUNCTION freehold.newest(items jsonb, keep bigint) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(jsonb_agg(item ORDER BY place), '[]')
-    FROM (
-        SELECT item, place FROM jsonb_array_elements(items) WITH ORDINALITY AS all_of_them (item, place)
-        ORDER BY place DESC LIMIT keep
-    ) AS kept
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF jsonb_array_length(items) <= keep THEN
+        RETURN items;
+    END IF;
+    RETURN (
+        SELECT coalesce(jsonb_agg(item ORDER BY place), '[]')
+        FROM (
+            SELECT item, place FROM jsonb_array_elements(items) WITH ORDINALITY AS all_of_them (item, place)
+            ORDER BY place DESC LIMIT keep
+        ) AS kept
+    );
+END
 $$;
 
 -- Values that the installation keeps under a name.
@@ -167,13 +174,15 @@ CREATE INDEX operations_ended ON freehold.operations (ended_at) WHERE ended_at I
 -- Facts, written unnumbered in the transactions that they tell of. The sequencer numbers what has been committed.
 CREATE TABLE freehold.events (
     written      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sequence     bigint CONSTRAINT events_sequence UNIQUE,
+    sequence     bigint,
     at           timestamptz NOT NULL DEFAULT clock_timestamp(),
     project      text COLLATE "C" NOT NULL,
     organization text COLLATE "C" NOT NULL,
     fact         jsonb NOT NULL
 );
 
+-- Not among them before it has a number: an event is written once and numbered once.
+CREATE UNIQUE INDEX events_sequence ON freehold.events (sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX events_unnumbered ON freehold.events (written) WHERE sequence IS NULL;
 
 -- The newest number given out, and the oldest event that is kept. One row.

@@ -1,6 +1,7 @@
 //! Carries a prepared change out: whole or not at all, in the transaction that the connection is in.
 
 mod amend;
+mod command;
 mod create;
 mod inflight;
 
@@ -36,6 +37,9 @@ pub(crate) const WAKES: [Wake; 2] = [Wake::Written, Wake::Operations];
 
 /// Commits a change in a transaction of its own.
 pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> {
+    if let Some(committed) = command::commit(pool, change).await? {
+        return Ok(committed);
+    }
     let mut transaction = begin(pool, "begin a change").await?;
     let committed = apply(&mut transaction, change).await;
     end(transaction, committed, "commit a change").await

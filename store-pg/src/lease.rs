@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use freehold_core::{
-    Detail, Error, Fact, Operation, Progress, Project, ProjectRef,
+    Detail, Error, Fact, Operation, Project, ProjectRef,
     operation::{Lease, LogEntry},
     store::{PortPool, RecordedProgress, Renewed},
 };
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool, types::Json};
 use time::OffsetDateTime;
 
 use crate::{
@@ -19,14 +20,38 @@ use crate::{
     transaction::{begin, end},
 };
 
-const RENEW: &str = "\
-    UPDATE freehold.operations SET lease_expires_at = clock_timestamp() + $3, \
-        steps = CASE WHEN $4 = '[]' THEN steps ELSE freehold.newest(steps || \
-            (SELECT jsonb_agg(step || jsonb_build_object('attempt', attempt)) \
-             FROM jsonb_array_elements($4) AS step), $6) END, \
-        log = CASE WHEN $5 = '[]' THEN log ELSE freehold.newest(log || $5, $7) END \
-    WHERE id = $1 AND epoch = $2 AND state = 'running' \
-    RETURNING lease_expires_at, cancel_requested";
+/// Adds steps and lines to those of an operation, of which the newest are kept: parameters for steps, lines, and how many
+/// of each.
+macro_rules! record_progress {
+    ($steps:literal, $log:literal, $most_steps:literal, $most_lines:literal) => {
+        concat!(
+            "steps = CASE WHEN ",
+            $steps,
+            " = '[]' THEN o.steps ELSE freehold.newest(o.steps || \
+                (SELECT jsonb_agg(step || jsonb_build_object('attempt', o.attempt)) \
+                 FROM jsonb_array_elements(",
+            $steps,
+            ") AS step), ",
+            $most_steps,
+            ") END, \
+             log = CASE WHEN ",
+            $log,
+            " = '[]' THEN o.log ELSE freehold.newest(o.log || ",
+            $log,
+            ", ",
+            $most_lines,
+            ") END"
+        )
+    };
+}
+
+pub(crate) use record_progress;
+
+const RENEW: &str = concat!(
+    "UPDATE freehold.operations o SET lease_expires_at = clock_timestamp() + $3, ",
+    record_progress!("$4", "$5", "$6", "$7"),
+    " WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING lease_expires_at, cancel_requested"
+);
 const PROJECT_OF: &str = "SELECT reference FROM freehold.projects \
     WHERE reference = (SELECT project FROM freehold.operations WHERE id = $1) FOR NO KEY UPDATE";
 const FENCE: &str =
@@ -47,6 +72,31 @@ struct NewStep<'a> {
     at: OffsetDateTime,
 }
 
+/// Progress as it is bound.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) steps: Json<Value>,
+    pub(crate) log: Json<Value>,
+}
+
+impl Progress {
+    pub(crate) fn of(progress: &[RecordedProgress]) -> Result<Self> {
+        let (mut steps, mut log) = (Vec::new(), Vec::new());
+        for RecordedProgress { at, progress } in progress {
+            match progress {
+                freehold_core::Progress::Step { name, service } => {
+                    steps.push(NewStep { name, service, at: *at });
+                }
+                freehold_core::Progress::Log(message) => {
+                    let end = message.floor_char_boundary(MAX_LINE);
+                    log.push(LogEntry { at: *at, message: message[..end].to_owned() });
+                }
+            }
+        }
+        Ok(Self { steps: json("steps", &steps)?, log: json("a log", &log)? })
+    }
+}
+
 /// Extends a lease and records progress under it.
 pub(crate) async fn renew(
     pool: &PgPool,
@@ -54,22 +104,13 @@ pub(crate) async fn renew(
     extend: Duration,
     progress: &[RecordedProgress],
 ) -> Result<Renewed> {
-    let (mut steps, mut log) = (Vec::new(), Vec::new());
-    for RecordedProgress { at, progress } in progress {
-        match progress {
-            Progress::Step { name, service } => steps.push(NewStep { name, service, at: *at }),
-            Progress::Log(message) => {
-                let end = message.floor_char_boundary(MAX_LINE);
-                log.push(LogEntry { at: *at, message: message[..end].to_owned() });
-            }
-        }
-    }
+    let Progress { steps, log } = Progress::of(progress)?;
     let renewed: Option<(OffsetDateTime, bool)> = sqlx::query_as(RENEW)
         .bind(lease.operation.as_uuid())
         .bind(number::<_, i64>("an epoch", lease.epoch)?)
         .bind(interval(extend)?)
-        .bind(json("steps", &steps)?)
-        .bind(json("a log", &log)?)
+        .bind(steps)
+        .bind(log)
         .bind(number::<_, i64>("a bound", Operation::MAX_STEPS)?)
         .bind(number::<_, i64>("a bound", Operation::MAX_LOG)?)
         .fetch_optional(pool)

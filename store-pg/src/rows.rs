@@ -17,32 +17,41 @@ use time::OffsetDateTime;
 use crate::error::{Failure, Result};
 
 /// Everything of a project, its allocations included, of the table or of rows that a statement has just written. The tail
-/// narrows, orders and locks.
+/// narrows, orders and locks; there may be more columns, each behind a comma.
 macro_rules! select_projects {
     ($tail:literal) => {
         $crate::rows::select_projects!("freehold.projects", $tail)
     };
     ($from:literal, $tail:literal) => {
+        $crate::rows::select_projects!($from, "", $tail)
+    };
+    ($from:literal, $more:literal, $tail:literal) => {
         concat!(
             "SELECT p.reference, p.id, p.name, p.organization, p.target, p.stack, p.digest, p.status, \
              p.status_operation, p.observed_at, p.was_active, p.annotations, p.protected, p.excluded, \
              p.memory_bytes, p.cpus, p.generation, b.first AS first_port, b.count AS ports, \
-             n.network::text AS subnet, p.connection, p.created_at, p.updated_at, p.version \
-             FROM ",
+             n.network::text AS subnet, p.connection, p.created_at, p.updated_at, p.version",
+            $more,
+            " FROM ",
             $from,
-            " p LEFT JOIN freehold.port_blocks b ON b.project = p.reference \
-             LEFT JOIN freehold.subnets n ON n.project = p.reference ",
+            // A statement that removes a project may still see what it gives back.
+            " p LEFT JOIN freehold.port_blocks b ON b.project = p.reference AND p.status <> 'REMOVED' \
+             LEFT JOIN freehold.subnets n ON n.project = p.reference AND p.status <> 'REMOVED' ",
             $tail
         )
     };
 }
 
-/// Everything of an operation, with its position in its target's queue while it waits; from where as above.
+/// Everything of an operation, with its position in its target's queue while it waits; from where as above. There may be more
+/// columns, each behind a comma.
 macro_rules! select_operations {
     ($tail:literal) => {
         $crate::rows::select_operations!("freehold.operations", $tail)
     };
     ($from:literal, $tail:literal) => {
+        $crate::rows::select_operations!($from, "", $tail)
+    };
+    ($from:literal, $more:literal, $tail:literal) => {
         concat!(
             "SELECT o.id, o.number, o.project, o.target, o.kind, o.scope, o.accept_data_loss, o.generation, \
              o.state, o.attempt, \
@@ -50,8 +59,9 @@ macro_rules! select_operations {
              o.cancel_requested, o.deadline, o.not_before, o.lease_owner, o.lease_expires_at, o.epoch, \
              CASE WHEN o.state = 'waiting' THEN (SELECT count(*) FROM freehold.operations q \
                 WHERE q.target = o.target AND q.state = 'waiting' AND q.number < o.number) END AS position, \
-             o.error, o.steps, o.report, o.log, o.planned_by, o.created_at, o.started_at, o.ended_at \
-             FROM ",
+             o.error, o.steps, o.report, o.log, o.planned_by, o.created_at, o.started_at, o.ended_at",
+            $more,
+            " FROM ",
             $from,
             " o ",
             $tail

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{ProjectRef, seal::KeyId, store::SealedItem};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow as _, PgConnection, PgPool, Row as _};
 
 use crate::{
     error::{During, Result},
@@ -12,6 +12,8 @@ use crate::{
 
 const OF: &str = "SELECT project, name, version, key_id, data FROM freehold.sealed \
     WHERE coalesce(project, '') = $1 ORDER BY name";
+const OF_EACH: &str = "SELECT project, name, version, key_id, data FROM freehold.sealed \
+    WHERE coalesce(project, '') = ANY ($1) ORDER BY coalesce(project, ''), name";
 const PUT: &str = "INSERT INTO freehold.sealed AS there (project, name, version, key_id, data) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT ((coalesce(project, '')), name) DO UPDATE \
     SET version = excluded.version, key_id = excluded.key_id, data = excluded.data \
@@ -37,6 +39,21 @@ pub(crate) async fn of(
         .during("read sealed items")?
         .into_iter()
         .map(SealedItem::try_from)
+        .collect()
+}
+
+/// The items of several projects, each with its project's ref: it tells whose item it is that cannot be read.
+pub(crate) async fn of_each(
+    connection: &mut PgConnection,
+    projects: &[&str],
+) -> Result<Vec<(String, Result<SealedItem>)>> {
+    let rows = sqlx::query(OF_EACH).bind(projects).fetch_all(connection).await.during("read sealed items")?;
+    rows.iter()
+        .map(|row| {
+            let project = row.try_get("project").during("read an item's project")?;
+            let item = SealedRow::from_row(row).during("read a sealed item").and_then(SealedItem::try_from);
+            Ok((project, item))
+        })
         .collect()
 }
 

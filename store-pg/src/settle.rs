@@ -1,7 +1,9 @@
 //! Ends an operation or hands it back, and moves its project if the operation put it where it stands.
 
+mod outcome;
+
 use freehold_core::{
-    Error, Fact, OperationState, Project, ProjectRef, Status,
+    Error, Fact, Operation, OperationState, Project, ProjectRef, Status,
     store::{End, Settlement, Transition},
 };
 use sqlx::{PgConnection, PgPool};
@@ -10,21 +12,25 @@ use time::OffsetDateTime;
 use crate::{
     allocate,
     error::{During, Result},
-    facts, lease,
-    rows::{ProjectRow, json, select_projects},
+    facts,
+    lease::{self, Progress, record_progress},
+    rows::{ProjectRow, json, number, select_projects},
     sealed,
     transaction::{begin, end},
 };
 
 const SIBLING_WAITS: &str =
     "SELECT EXISTS (SELECT FROM freehold.operations WHERE project = $1 AND state = 'waiting')";
-const SETTLE: &str = "\
-    UPDATE freehold.operations SET state = $2, not_before = coalesce($3, not_before), \
+const SETTLE: &str = concat!(
+    "UPDATE freehold.operations o SET state = $2, not_before = coalesce($3, not_before), \
         error = CASE WHEN $2 = 'waiting' THEN coalesce($4, error) ELSE $4 END, \
         failures = failures + CASE WHEN $2 = 'waiting' AND $4::jsonb IS NOT NULL THEN 1 ELSE 0 END, \
-        report = coalesce($5, report), lease_owner = NULL, lease_expires_at = NULL, \
+        report = coalesce($5, report), ",
+    record_progress!("$6", "$7", "$8", "$9"),
+    ", lease_owner = NULL, lease_expires_at = NULL, \
         ended_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE clock_timestamp() END \
-    WHERE id = $1";
+    WHERE id = $1"
+);
 const MOVE: &str = concat!(
     "WITH moved AS ( \
         UPDATE freehold.projects SET status = $2, was_active = was_active OR $2 = 'ACTIVE_HEALTHY', \
@@ -43,6 +49,9 @@ struct Verdict {
 }
 
 pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Project> {
+    if let Some(project) = outcome::settle(pool, &settlement).await? {
+        return Ok(project);
+    }
     let mut transaction = begin(pool, "begin to settle an operation").await?;
     let settled = apply(&mut transaction, settlement).await;
     end(transaction, settled, "settle an operation").await
@@ -51,12 +60,17 @@ pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Proj
 async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<Project> {
     let (project, operation) = lease::hold(connection, &settlement.lease).await?;
     let verdict = verdict(connection, &settlement, &project).await?;
+    let progress = Progress::of(&settlement.progress)?;
     sqlx::query(SETTLE)
         .bind(operation.id.as_uuid())
         .bind(verdict.state.as_str())
         .bind(verdict.not_before)
         .bind(settlement.error.as_ref().map(|error| json("an error", error)).transpose()?)
         .bind(settlement.report.as_ref().map(|report| json("a report", report)).transpose()?)
+        .bind(progress.steps)
+        .bind(progress.log)
+        .bind(number::<_, i64>("a bound", Operation::MAX_STEPS)?)
+        .bind(number::<_, i64>("a bound", Operation::MAX_LOG)?)
         .execute(&mut *connection)
         .await
         .during("settle an operation")?;

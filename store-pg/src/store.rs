@@ -157,9 +157,9 @@ impl Store for PgStore {
         Ok(queries::operations(&self.pool, filter, page).await?)
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         let claimed = claim::claim(&self.pool, claim).await?;
-        if claimed.is_some() {
+        if !claimed.is_empty() {
             self.listener.wake(&[Wake::Written]);
         }
         Ok(claimed)

@@ -212,8 +212,8 @@ impl Told {
         let max_operations = u32::try_from(AT_ONCE).unwrap();
         let targets =
             vec![TargetClaim { name: self.corner(), max_operations, max_operations_per_organization: None }];
-        let claim = Claim { owner: "worker".into(), targets, lease: HOUR, margin: HOUR };
-        let Some(claimed) = self.store.claim(&claim).await.unwrap() else { return Answer::Nothing };
+        let claim = Claim { owner: "worker".into(), targets, lease: HOUR, margin: HOUR, limit: 1 };
+        let Some(claimed) = self.store.claim(&claim).await.unwrap().pop() else { return Answer::Nothing };
         let operation = self.operations.iter().position(|id| *id == claimed.operation.id).unwrap();
         self.leases.insert(operation, claimed.lease);
         Answer::Claimed(operation)
@@ -232,7 +232,10 @@ impl Told {
             Ending::GaveUp => End::Ended { state: OperationState::Failed, transition },
             Ending::HandedBack => End::Released { not_before: self.store.now().await? },
         };
-        self.store.settle(Settlement { lease, end, error: None, report: None, facts: vec![] }).await.map(drop)
+        self.store
+            .settle(Settlement { lease, end, error: None, report: None, progress: vec![], facts: vec![] })
+            .await
+            .map(drop)
     }
 
     /// The store shows what the book says.

@@ -54,7 +54,7 @@ impl Inner {
         let runtime = runtime.map(|runtime| Runtime { accept_data_loss, ..runtime });
         let redactor = runtime.as_ref().map(Runtime::redactor).unwrap_or_default();
         let verdict = self.verdict(&claimed, runtime, &redactor, &heartbeat).await;
-        let Some(Pulse { lease, lost }) = heartbeat.stop().await else {
+        let Some(Pulse { lease, lost, unsaved }) = heartbeat.stop().await else {
             tracing::error!("the heartbeat died; the lease will run out");
             return;
         };
@@ -62,7 +62,8 @@ impl Inner {
             self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.settle(&claimed, settlement(&claimed, lease, verdict, &redactor)).await;
+        let settlement = settlement(&claimed, lease, verdict, &redactor);
+        self.settle(&claimed, Settlement { progress: unsaved, ..settlement }).await;
     }
 
     async fn verdict(
@@ -234,7 +235,7 @@ fn settlement(claimed: &Claimed, lease: Lease, verdict: Verdict, redactor: &Reda
         }
     };
     let report = report.map(|report| redacted_report(report, redactor));
-    Settlement { lease, end, error, report, facts: vec![] }
+    Settlement { lease, end, error, report, progress: vec![], facts: vec![] }
 }
 
 /// Where the operation's outcome moves its project, if it is the one that put it there.

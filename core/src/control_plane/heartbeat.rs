@@ -50,6 +50,8 @@ pub(super) struct Pulse {
     pub(super) lease: Lease,
     /// Whether another worker may have it by now.
     pub(super) lost: bool,
+    /// Progress that the store has not taken yet: it goes with the settlement.
+    pub(super) unsaved: Vec<RecordedProgress>,
 }
 
 impl Heartbeat {
@@ -66,12 +68,11 @@ impl Heartbeat {
         let (stop, stopped) = oneshot::channel();
         let beat = Beat {
             inner: Arc::clone(inner),
-            pulse: Pulse { lease, lost: false },
+            pulse: Pulse { lease, lost: false, unsaved: Vec::new() },
             cancellation: cancellation.clone(),
             cancel_requested: Arc::clone(&cancel_requested),
             renewed,
             step,
-            unsaved: Vec::new(),
         };
         let (epoch, margin) = (beat.pulse.lease.epoch, inner.settings.lease_margin);
         let task = tokio::spawn(beat.run(received, stopped));
@@ -105,7 +106,7 @@ impl Heartbeat {
             .progress(self.progress.clone())
     }
 
-    /// Records what is left to record, and ends.
+    /// Ends, and gives what is left to record.
     pub(super) async fn stop(self) -> Option<Pulse> {
         // The task has ended by itself if the lease was lost.
         let _ = self.stop.send(());
@@ -120,8 +121,6 @@ struct Beat {
     cancel_requested: Arc<AtomicBool>,
     renewed: watch::Sender<Instant>,
     step: watch::Sender<Option<(String, String)>>,
-    /// Progress that the store has not taken yet.
-    unsaved: Vec<RecordedProgress>,
 }
 
 impl Beat {
@@ -146,7 +145,7 @@ impl Beat {
                         save_at.get_or_insert_with(|| Instant::now() + GATHER);
                     }
                     // A backend that does more than fits waits for the store.
-                    if self.unsaved.len() < IN_FLIGHT { continue; }
+                    if self.pulse.unsaved.len() < IN_FLIGHT { continue; }
                 }
                 _ = &mut stopped => {
                     while let Ok(last) = progress.try_recv() {
@@ -162,9 +161,6 @@ impl Beat {
             self.renew().await;
             (looked, save_at) = (Instant::now(), None);
         }
-        if !self.pulse.lost && !self.unsaved.is_empty() {
-            self.renew().await;
-        }
         self.pulse
     }
 
@@ -173,7 +169,7 @@ impl Beat {
             self.step.send_replace(Some((name.to_owned(), service.to_owned())));
         }
         let at = self.inner.clock.now();
-        self.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
+        self.pulse.unsaved.extend(batch.into_iter().map(|progress| RecordedProgress { at, progress }));
     }
 
     async fn renew(&mut self) {
@@ -181,13 +177,13 @@ impl Beat {
         let extend = self.inner.settings.lease;
         // An answer that comes too late is none: the next beat asks anew.
         let patience = (extend / 2).max(Duration::from_secs(1));
-        let renewal = self.inner.store.renew(&self.pulse.lease, extend, &self.unsaved);
+        let renewal = self.inner.store.renew(&self.pulse.lease, extend, &self.pulse.unsaved);
         let renewal = tokio::time::timeout(patience, renewal)
             .await
             .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "hear of the store in time")));
         match renewal {
             Ok(renewed) => {
-                self.unsaved.clear();
+                self.pulse.unsaved.clear();
                 self.pulse.lease = renewed.lease;
                 self.renewed.send_replace(asked + extend);
                 if renewed.cancel_requested && !self.cancel_requested.swap(true, Ordering::AcqRel) {
@@ -205,7 +201,7 @@ impl Beat {
             }
             Err(error) => {
                 tracing::error!(operation = %self.pulse.lease.operation, error = %error.chain(), "progress was refused");
-                self.unsaved.clear();
+                self.pulse.unsaved.clear();
             }
         }
     }

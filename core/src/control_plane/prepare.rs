@@ -244,22 +244,14 @@ impl Inner {
         Ok(Prepared::change(change))
     }
 
-    /// The lifecycle's word on beginning an operation of that kind now.
+    /// The lifecycle's word on beginning an operation of that kind now. Whether another one is in its way, the store says
+    /// when it is committed.
     pub(super) async fn begin(&self, project: &Project, kind: OperationKind) -> Result<ProjectUpdate> {
         let trigger = kind.trigger().ok_or_else(|| Error::internal("begin a project that exists already"))?;
-        let in_flight = self.operation_in_flight(&project.reference).await?;
         let Ok(to) = lifecycle::next(project.status, trigger) else {
+            let in_flight = self.operation_in_flight(&project.reference).await?;
             return Err(lifecycle::illegal(project.status, trigger, in_flight.map(|operation| operation.id)));
         };
-        if let Some(operation) = in_flight {
-            return Err(Error::detailed(
-                Detail::Busy { status: project.status, operation: operation.id },
-                format!(
-                    "{kind} project {} ({}): its {} is {}; wait for it or cancel it",
-                    project.reference, project.status, operation.kind, operation.state
-                ),
-            ));
-        }
         let status = Some(StatusChange { to, reason: None });
         Ok(ProjectUpdate { guard: Guard::Idle, status, ..ProjectUpdate::of(project) })
     }

@@ -12,6 +12,9 @@ use crate::{
     store::{Claim, Claimed, End, Settlement, TargetClaim, Wake},
 };
 
+/// How many operations are claimed at once: those that wait cost little more than one.
+const AT_ONCE: u32 = 32;
+
 impl Inner {
     /// Claims operations until the control plane stops. What it claims runs beside it.
     pub(super) async fn work(self: Arc<Self>) {
@@ -23,11 +26,13 @@ impl Inner {
                 return;
             }
             match self.store.claim(&claim).await {
-                Ok(Some(claimed)) => {
-                    self.begin_work(claimed, &freed).await;
+                Ok(claimed) if !claimed.is_empty() => {
+                    for claimed in claimed {
+                        self.begin_work(claimed, &freed).await;
+                    }
                     continue;
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(error) => tracing::warn!(error = %error.chain(), "cannot claim work"),
             }
             tokio::select! {
@@ -72,7 +77,14 @@ impl Inner {
         let not_before = self.store.now().await?;
         let end = End::Released { not_before };
         self.store
-            .settle(Settlement { lease: claimed.lease, end, error: None, report: None, facts: vec![] })
+            .settle(Settlement {
+                lease: claimed.lease,
+                end,
+                error: None,
+                report: None,
+                progress: vec![],
+                facts: vec![],
+            })
             .await
             .map(drop)
     }
@@ -88,6 +100,7 @@ impl Inner {
             targets: self.targets.values().map(served).collect(),
             lease: self.settings.lease,
             margin: self.settings.lease_margin,
+            limit: AT_ONCE,
         }
     }
 }

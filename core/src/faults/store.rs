@@ -76,7 +76,7 @@ impl Store for FaultyStore {
         self.around("operations", || self.store.operations(filter, page)).await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         self.around("claim", || self.store.claim(claim)).await
     }
 

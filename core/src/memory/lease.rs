@@ -22,7 +22,21 @@ use crate::{
 const MAX_LINE: usize = 4096;
 
 impl State {
-    pub(super) fn claim(&mut self, now: OffsetDateTime, claim: &Claim) -> Result<Option<Claimed>> {
+    pub(super) fn claim(&mut self, now: OffsetDateTime, claim: &Claim) -> Result<Vec<Claimed>> {
+        let mut claimed = Vec::new();
+        for _ in 0..claim.limit {
+            match self.claim_one(now, claim) {
+                Ok(Some(next)) => claimed.push(next),
+                Ok(None) => break,
+                Err(error) if claimed.is_empty() => return Err(error),
+                // What was taken is given; the next claim meets the error first.
+                Err(_) => break,
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn claim_one(&mut self, now: OffsetDateTime, claim: &Claim) -> Result<Option<Claimed>> {
         let next = claim.targets.iter().filter_map(|target| self.next_of(now, target, claim.margin)).min();
         let before = next.and_then(|number| self.numbers.get(&number)).and_then(|id| self.operations.get(id));
         let Some(Recorded { operation: before, .. }) = before else { return Ok(None) };
@@ -121,7 +135,7 @@ impl State {
     }
 
     pub(super) fn settle(&mut self, now: OffsetDateTime, settlement: Settlement) -> Result<Project> {
-        let Settlement { lease, end, error, report, facts } = settlement;
+        let Settlement { lease, end, error, report, progress, facts } = settlement;
         let (id, reference) = (lease.operation, self.held(&lease)?.project);
         let row = self.row(&reference)?;
         let mut reason = error.as_ref().map(|error: &OperationError| error.message.clone());
@@ -143,6 +157,7 @@ impl State {
             self.check(next)?;
         }
         self.change_operation(now, id, reason, |operation| {
+            record(operation, &progress);
             operation.state = state;
             operation.lease = None;
             if state == OperationState::Waiting {

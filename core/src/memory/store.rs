@@ -137,7 +137,7 @@ impl Store for MemoryStore {
         self.state().operations(filter, page)
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         self.write(|state, now| state.claim(now, claim))
     }
 

@@ -12,10 +12,10 @@ use crate::{
     operation::{Lease, Operation, OperationError, OperationState},
     project::Project,
     report::Report,
-    store::SealedItem,
+    store::{RecordedProgress, SealedItem},
 };
 
-/// Asks for an operation to work on.
+/// Asks for operations to work on.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// Who asks: unique among the workers of all hosts.
@@ -26,6 +26,8 @@ pub struct Claim {
     pub lease: Duration,
     /// How long after its end a lease is left alone before it is taken over.
     pub margin: Duration,
+    /// How many operations at most, of all targets together.
+    pub limit: u32,
 }
 
 /// A target that a worker serves.
@@ -75,6 +77,8 @@ pub struct Settlement {
     pub error: Option<OperationError>,
     /// What the backend ran and printed.
     pub report: Option<Report>,
+    /// Progress that no renewal has recorded yet.
+    pub progress: Vec<RecordedProgress>,
     /// Facts that do not follow from the settlement by themselves.
     pub facts: Vec<Fact>,
 }

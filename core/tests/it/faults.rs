@@ -223,9 +223,10 @@ async fn ask_everything(store: &FaultyStore, project: freehold_core::ProjectRef)
     let operation = freehold_core::OperationId::from_uuid(uuid::Uuid::nil());
     let lease = Lease { operation, owner: "nobody".into(), epoch: 1, expires_at: now };
     let page = freehold_core::PageRequest::default();
-    let claim = Claim { owner: "nobody".into(), targets: vec![], lease: second, margin: second };
+    let claim = Claim { owner: "nobody".into(), targets: vec![], lease: second, margin: second, limit: 1 };
     let end = End::Released { not_before: now };
-    let settlement = Settlement { lease: lease.clone(), end, error: None, report: None, facts: vec![] };
+    let settlement =
+        Settlement { lease: lease.clone(), end, error: None, report: None, progress: vec![], facts: vec![] };
     let _ = store.commit(creation(new_project("demo"))).await;
     let _ = store.replay(&"acme".parse().unwrap(), "key").await;
     let _ = store.project(&project).await;

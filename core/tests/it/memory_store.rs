@@ -85,7 +85,11 @@ async fn claim(store: &MemoryStore) -> Option<Claimed> {
         max_operations: 100,
         max_operations_per_organization: None,
     }];
-    store.claim(&Claim { owner: "worker".into(), targets, lease: LEASE, margin: MARGIN }).await.unwrap()
+    store
+        .claim(&Claim { owner: "worker".into(), targets, lease: LEASE, margin: MARGIN, limit: 1 })
+        .await
+        .unwrap()
+        .pop()
 }
 
 async fn succeed(store: &MemoryStore, lease: Lease, to: Status) -> Project {
@@ -93,7 +97,10 @@ async fn succeed(store: &MemoryStore, lease: Lease, to: Status) -> Project {
     let connection = (to == Status::ActiveHealthy).then_some(connection);
     let transition = Some(Box::new(Transition { to, reason: None, connection }));
     let end = End::Ended { state: OperationState::Succeeded, transition };
-    store.settle(Settlement { lease, end, error: None, report: None, facts: vec![] }).await.unwrap()
+    store
+        .settle(Settlement { lease, end, error: None, report: None, progress: vec![], facts: vec![] })
+        .await
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

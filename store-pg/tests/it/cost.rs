@@ -21,11 +21,11 @@ use crate::fixture::{counter::Counter, *};
 /// here what for.
 const ROUND_TRIPS: [(&str, u64); 13] = [
     ("create", 18),
-    ("claim", 12),
+    ("claim", 10),
     ("renew", 2),
-    ("settle", 11),
-    ("command", 11),
-    ("settle as removed", 15),
+    ("settle", 4),
+    ("command", 4),
+    ("settle as removed", 5),
     ("sequence", 7),
     ("read a project", 2),
     ("list projects", 2),
@@ -94,7 +94,7 @@ async fn life(store: &dyn Store, counter: &Counter, round: usize) -> Vec<(&'stat
 
     let (claimed, n) = counter.count(store.claim(&claim())).await;
     trips.push(("claim", n));
-    let lease = claimed.unwrap().expect("the operation waits").lease;
+    let lease = claimed.unwrap().pop().expect("the operation waits").lease;
     let progress = ["pull", "create", "start"].map(|name| RecordedProgress {
         at: OffsetDateTime::now_utc(),
         progress: Progress::Step { name: name.into(), service: "db".into() },
@@ -109,10 +109,10 @@ async fn life(store: &dyn Store, counter: &Counter, round: usize) -> Vec<(&'stat
         counter.count(store.commit(command(&active.unwrap(), OperationKind::Pause, Status::Pausing))).await;
     trips.push(("command", n));
     pausing.unwrap();
-    let lease = store.claim(&claim()).await.unwrap().unwrap().lease;
+    let lease = store.claim(&claim()).await.unwrap().remove(0).lease;
     let paused = store.settle(ended(lease, Status::Inactive)).await.unwrap();
     store.commit(command(&paused, OperationKind::Destroy, Status::GoingDown)).await.unwrap();
-    let lease = store.claim(&claim()).await.unwrap().unwrap().lease;
+    let lease = store.claim(&claim()).await.unwrap().remove(0).lease;
     let (removed, n) = counter.count(store.settle(ended(lease, Status::Removed))).await;
     trips.push(("settle as removed", n));
     removed.unwrap();
@@ -231,7 +231,7 @@ fn ended(lease: freehold_core::operation::Lease, to: Status) -> Settlement {
     });
     let transition = Some(Box::new(Transition { to, reason: None, connection }));
     let end = End::Ended { state: OperationState::Succeeded, transition };
-    Settlement { lease, end, error: None, report: None, facts: Vec::new() }
+    Settlement { lease, end, error: None, report: None, progress: Vec::new(), facts: Vec::new() }
 }
 
 fn sealed(project: freehold_core::ProjectRef, name: &str) -> SealedItem {

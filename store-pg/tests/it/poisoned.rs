@@ -44,8 +44,8 @@ async fn an_operation_that_cannot_be_read_is_set_aside_with_the_reason_and_the_n
     run(&mut sql, &format!("UPDATE freehold.operations SET steps = '[7]' WHERE id = '{}'", id(&poisoned)))
         .await;
 
-    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().unwrap().operation.id, id(&next));
-    assert!(store.claim(&claim_by("worker")).await.unwrap().is_none());
+    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().pop().unwrap().operation.id, id(&next));
+    assert!(store.claim(&claim_by("worker")).await.unwrap().is_empty());
     let reason = column(&mut sql, "set_aside", id(&poisoned)).await.unwrap();
     assert!(reason.contains("steps"), "{reason}");
     assert_eq!(column(&mut sql, "state", id(&poisoned)).await.as_deref(), Some("waiting"));
@@ -54,7 +54,7 @@ async fn an_operation_that_cannot_be_read_is_set_aside_with_the_reason_and_the_n
     assert_eq!(listed.iter().map(|operation| operation.id).collect::<Vec<_>>(), [id(&next)]);
 
     run(&mut sql, "UPDATE freehold.operations SET steps = '[]', set_aside = NULL, set_aside_by = '{}'").await;
-    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().unwrap().operation.id, id(&poisoned));
+    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().pop().unwrap().operation.id, id(&poisoned));
 }
 
 #[tokio::test]
@@ -62,20 +62,21 @@ async fn destroy_is_the_way_out_of_an_operation_that_ran_and_cannot_be_read_any_
     let Some(database) = Database::migrated().await else { return };
     let (store, mut sql) = (database.store().await, database.connection().await);
     let poisoned = create(&store, "poisoned").await;
-    store.claim(&claim_by("first")).await.unwrap().unwrap();
+    store.claim(&claim_by("first")).await.unwrap().pop().unwrap();
     run(
         &mut sql,
         "UPDATE freehold.operations SET log = '[{}]', lease_expires_at = now() - interval '1 hour'",
     )
     .await;
-    assert!(store.claim(&claim_by("second")).await.unwrap().is_none());
+    assert!(store.claim(&claim_by("second")).await.unwrap().is_empty());
     let destroyed = store.commit(destruction(&poisoned)).await.unwrap();
     assert_eq!(column(&mut sql, "state", id(&poisoned)).await.as_deref(), Some("cancelled"));
-    let claimed = store.claim(&claim_by("second")).await.unwrap().unwrap();
+    let claimed = store.claim(&claim_by("second")).await.unwrap().pop().unwrap();
     assert_eq!(claimed.operation.id, id(&destroyed));
     let transition = Some(Box::new(Transition { to: Status::Removed, reason: None, connection: None }));
     let end = End::Ended { state: OperationState::Succeeded, transition };
-    let settlement = Settlement { lease: claimed.lease, end, error: None, report: None, facts: vec![] };
+    let settlement =
+        Settlement { lease: claimed.lease, end, error: None, report: None, progress: vec![], facts: vec![] };
     assert_eq!(store.settle(settlement).await.unwrap().status, Status::Removed);
 }
 
@@ -92,8 +93,8 @@ async fn a_project_that_cannot_be_read_hides_no_other_and_is_never_taken_for_one
     let listed = store.projects(&Default::default(), &Default::default()).await.unwrap().items;
     assert_eq!(listed.iter().map(|project| project.reference).collect::<Vec<_>>(), [next.project.reference]);
     assert_eq!(store.project(&reference).await.unwrap_err().kind(), Kind::Internal);
-    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().unwrap().operation.id, id(&next));
-    assert!(store.claim(&claim_by("worker")).await.unwrap().is_none());
+    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().pop().unwrap().operation.id, id(&next));
+    assert!(store.claim(&claim_by("worker")).await.unwrap().is_empty());
     let reason = column(&mut sql, "set_aside", id(&poisoned)).await.unwrap();
     assert!(reason.contains("annotations"), "{reason}");
 }
@@ -109,8 +110,8 @@ async fn an_operation_of_a_kind_that_only_a_newer_program_knows_is_left_to_it_an
     let snapshot = "UPDATE freehold.operations SET kind = 'snapshot', planned_by = '9.0.0' WHERE id =";
     run(&mut sql, &format!("{snapshot} '{}'", id(&newer))).await;
 
-    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().unwrap().operation.id, id(&ours));
-    assert!(store.claim(&claim_by("worker")).await.unwrap().is_none());
+    assert_eq!(store.claim(&claim_by("worker")).await.unwrap().pop().unwrap().operation.id, id(&ours));
+    assert!(store.claim(&claim_by("worker")).await.unwrap().is_empty());
     assert_eq!(column(&mut sql, "state", id(&newer)).await.as_deref(), Some("waiting"));
     assert_eq!(column(&mut sql, "set_aside", id(&newer)).await, None);
     let listed = store.operations(&OperationFilter::default(), &Default::default()).await.unwrap().items;
@@ -125,7 +126,7 @@ async fn what_one_version_could_not_read_another_may_try() {
     let operation = create(&store, "demo").await;
     let other = "UPDATE freehold.operations SET set_aside = 'unknown detail', set_aside_by = '{0.0.1}'";
     run(&mut sql, other).await;
-    let claimed = store.claim(&claim_by("worker")).await.unwrap().unwrap();
+    let claimed = store.claim(&claim_by("worker")).await.unwrap().pop().unwrap();
     assert_eq!(claimed.operation.id, id(&operation));
     assert_eq!(column(&mut sql, "set_aside", id(&operation)).await, None::<String>);
 }

@@ -31,6 +31,7 @@ macro_rules! __store_cases {
             claims {
                 the_oldest_operation_comes_first_and_only_of_targets_that_are_served []
                 every_operation_is_given_to_exactly_one_of_many_workers []
+                a_claim_of_several_gives_the_oldest_within_its_limit_and_the_bound []
                 who_waits_knows_how_many_are_before_it []
                 a_target_never_runs_more_operations_than_its_bound []
                 an_organization_never_runs_more_operations_than_its_bound_and_others_go_first []
@@ -43,6 +44,7 @@ macro_rules! __store_cases {
                 who_lost_its_lease_writes_nothing_more []
                 a_renewed_lease_ends_later_and_tells_who_asked_for_an_end []
                 steps_and_log_are_kept_with_their_attempt_and_only_the_newest []
+                progress_that_comes_with_the_end_is_recorded []
             }
             outcomes {
                 an_outcome_moves_the_project_only_if_its_operation_put_it_where_it_stands []

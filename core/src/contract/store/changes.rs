@@ -138,12 +138,12 @@ pub(super) fn recorded(committed: Committed) -> Verified<(Project, Operation)> {
 pub(super) fn claim_by(owner: &str, max_operations: u32) -> Result<Claim> {
     let name = "local".parse()?;
     let targets = vec![TargetClaim { name, max_operations, max_operations_per_organization: None }];
-    Ok(Claim { owner: owner.to_owned(), targets, lease: LEASE, margin: MARGIN })
+    Ok(Claim { owner: owner.to_owned(), targets, lease: LEASE, margin: MARGIN, limit: 1 })
 }
 
 /// Takes an operation, if there is one to be worked on.
 pub(super) async fn try_claim(store: &dyn Store) -> Result<Option<Claimed>> {
-    store.claim(&claim_by("worker", 1000)?).await
+    Ok(store.claim(&claim_by("worker", 1000)?).await?.pop())
 }
 
 /// Takes the operation that must be there to be worked on.
@@ -156,7 +156,14 @@ pub(super) fn ended(lease: &Lease, state: OperationState, transition: Option<Tra
 }
 
 pub(super) fn settlement(lease: &Lease, end: End) -> Settlement {
-    Settlement { lease: lease.clone(), end, error: None, report: None, facts: Vec::new() }
+    Settlement {
+        lease: lease.clone(),
+        end,
+        error: None,
+        report: None,
+        progress: Vec::new(),
+        facts: Vec::new(),
+    }
 }
 
 /// How a project without anything is reached.

@@ -13,7 +13,7 @@ use crate::{
     contract::failure::{Verified, there},
     lifecycle::Status,
     operation::{OperationKind, OperationState},
-    store::{Change, Claim, End, NewProject},
+    store::{Change, Claim, Claimed, End, NewProject},
 };
 
 pub(super) async fn the_oldest_operation_comes_first_and_only_of_targets_that_are_served(
@@ -55,6 +55,30 @@ pub(super) async fn every_operation_is_given_to_exactly_one_of_many_workers(
     Ok(())
 }
 
+pub(super) async fn a_claim_of_several_gives_the_oldest_within_its_limit_and_the_bound(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    let mut waiting = Vec::new();
+    for n in 0..6 {
+        waiting.push(recorded(create(&*store, &format!("p{n}")).await?)?.1.id);
+    }
+    let several = |limit| -> crate::Result<Claim> { Ok(Claim { limit, ..claim_by("worker", 5)? }) };
+    let first = store.claim(&several(2)?).await?;
+    let second = store.claim(&several(10)?).await?;
+    let given = |claimed: &[Claimed]| claimed.iter().map(|claimed| claimed.operation.id).collect::<Vec<_>>();
+    ensure_eq!(given(&first), waiting[..2], "what a claim of two gives");
+    ensure_eq!(given(&second), waiting[2..5], "what is given with room for three");
+    for claimed in first.iter().chain(&second) {
+        ensure_eq!(claimed.operation.project, claimed.project.reference, "the operation's project");
+        ensure_eq!(claimed.sealed.len(), 1, "the project's secrets");
+        let owner = claimed.sealed[0].place.project;
+        ensure_eq!(owner, Some(claimed.project.reference), "whose secrets they are");
+        store.settle(success(&claimed.lease, Status::ActiveHealthy)).await?;
+    }
+    ensure_eq!(given(&store.claim(&several(10)?).await?), waiting[5..], "what is left");
+    Ok(())
+}
+
 pub(super) async fn who_waits_knows_how_many_are_before_it(Stage { store, .. }: Stage) -> Verified {
     let mut waiting = Vec::new();
     for name in ["one", "two", "three"] {
@@ -88,7 +112,7 @@ pub(super) async fn a_target_never_runs_more_operations_than_its_bound(
     }
     ensure_eq!(claimed.len(), 3, "how many run");
     store.settle(success(&claimed[0].lease, Status::ActiveHealthy)).await?;
-    ensure!(store.claim(&claim_by("w", 3)?).await?.is_some(), "the room of one that ended stays empty");
+    ensure!(!store.claim(&claim_by("w", 3)?).await?.is_empty(), "the room of one that ended stays empty");
     Ok(())
 }
 
@@ -111,7 +135,8 @@ pub(super) async fn an_organization_never_runs_more_operations_than_its_bound_an
     for _ in 0..4 {
         let workers = (0..8).map(|n| {
             let store = store.clone();
-            async move { store.claim(&claim_of(format!("w{n}"))?).await }
+            // One at a time, and several.
+            async move { store.claim(&Claim { limit: 1 + n, ..claim_of(format!("w{n}"))? }).await }
         });
         for answer in at_once(workers).await? {
             claimed.extend(answer?);
@@ -122,8 +147,8 @@ pub(super) async fn an_organization_never_runs_more_operations_than_its_bound_an
     ensure_eq!(ours.len(), 2, "how many of one organization run");
     ensure_eq!(of_others.len(), 1, "how many of another one, which came last, run");
     store.settle(success(&ours[0].lease, Status::ActiveHealthy)).await?;
-    let next = store.claim(&claim_of("w".to_owned())?).await?;
-    ensure!(next.is_some(), "the room of one that ended stays empty");
+    let next = store.claim(&Claim { limit: 10, ..claim_of("w".to_owned())? }).await?;
+    ensure_eq!(next.len(), 1, "how many begin in the room of one that ended");
     Ok(())
 }
 

@@ -13,19 +13,19 @@ use crate::{
     contract::failure::{Verified, refused, there},
     lifecycle::Status,
     operation::Operation,
-    store::{Claim, Claimed, PortPool, RecordedProgress, Store},
+    store::{Claim, Claimed, PortPool, RecordedProgress, Settlement, Store},
 };
 
 /// A worker's claim that its lease does not outlive, and the claim of one that took over.
 async fn taken_over(store: &dyn Store) -> Verified<(Claimed, Claimed)> {
     create(store, "demo").await?;
     let brief = Claim { lease: Duration::ZERO, ..claim_by("first", 1000)? };
-    let first = there(store.claim(&brief).await?, "an operation to claim")?;
+    let first = there(store.claim(&brief).await?.pop(), "an operation to claim")?;
     until_after(store, first.lease.expires_at).await?;
     ensure!(try_claim(store).await?.is_none(), "the margin was not waited out");
     // The bound does not keep it from being taken over: it runs already.
     let late = Claim { margin: Duration::ZERO, ..claim_by("second", 1)? };
-    let second = there(store.claim(&late).await?, "the operation to be taken over")?;
+    let second = there(store.claim(&late).await?.pop(), "the operation to be taken over")?;
     Ok((first, second))
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn an_abandoned_operation_is_taken_over_only_after_lease_and_ma
     ensure_eq!(second.operation.started_at, first.operation.started_at, "when it was first begun");
     // A lease that still runs is nobody else's.
     let late = Claim { margin: Duration::ZERO, ..claim_by("third", 1000)? };
-    ensure!(store.claim(&late).await?.is_none(), "a lease was taken over before its end");
+    ensure!(store.claim(&late).await?.is_empty(), "a lease was taken over before its end");
     Ok(())
 }
 
@@ -80,6 +80,24 @@ pub(super) async fn a_renewed_lease_ends_later_and_tells_who_asked_for_an_end(
     // A worker may go on with the lease that it was first given.
     let renewed = store.renew(&claimed.lease, LEASE, &[]).await?;
     ensure!(renewed.cancel_requested, "the worker is not told that its end was asked for");
+    Ok(())
+}
+
+pub(super) async fn progress_that_comes_with_the_end_is_recorded(Stage { store, .. }: Stage) -> Verified {
+    create(&*store, "demo").await?;
+    let claimed = claim(&*store).await?;
+    let at = store.now().await?;
+    let step = Progress::Step { name: "start".to_owned(), service: "db".to_owned() };
+    let line = Progress::Log("started".to_owned());
+    let renewed = [RecordedProgress { at, progress: step.clone() }];
+    store.renew(&claimed.lease, LEASE, &renewed).await?;
+    let progress = [step, line].map(|progress| RecordedProgress { at, progress }).to_vec();
+    store.settle(Settlement { progress, ..success(&claimed.lease, Status::ActiveHealthy) }).await?;
+    let ended = look_up(&*store, claimed.operation.id).await?;
+    let steps: Vec<_> = ended.steps.iter().map(|step| (&*step.name, &*step.service, step.attempt)).collect();
+    ensure_eq!(steps, [("start", "db", 1), ("start", "db", 1)], "the steps");
+    let lines: Vec<_> = ended.log.iter().map(|line| &*line.message).collect();
+    ensure_eq!(lines, ["started"], "the log");
     Ok(())
 }
 

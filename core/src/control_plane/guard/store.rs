@@ -85,7 +85,7 @@ impl Store for GuardedStore {
         self.run("operations", |store| store.operations(filter, page)).await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         self.run("claim", |store| store.claim(claim)).await
     }
 

@@ -42,8 +42,9 @@ impl Deathbed {
             }],
             lease: Duration::from_secs(1),
             margin: Duration::ZERO,
+            limit: 1,
         };
-        let claimed = self.store.claim(&claim).await.unwrap().unwrap();
+        let claimed = self.store.claim(&claim).await.unwrap().remove(0);
         let progress = freehold_core::Progress::Step { name: "start service".into(), service: "db".into() };
         let at = self.store.now().await.unwrap();
         let step = RecordedProgress { at, progress };

@@ -33,6 +33,8 @@ enum Flaw {
     LetsTwoOperationsRun,
     GivesWorkOutTwice,
     GivesOneOrganizationAll,
+    GivesMoreThanAsked,
+    ForgetsTheLastSteps,
     WaitsForNoMargin,
     LetsZombiesWrite,
     ForgetsOutcomes,
@@ -46,7 +48,7 @@ enum Flaw {
     BindsTargetsAnew,
 }
 
-const FLAWS: [(Flaw, &str); 16] = [
+const FLAWS: [(Flaw, &str); 18] = [
     (Flaw::KeepsHalfOfARefusedChange, "atomic::a_refused_change_leaves_nothing_behind"),
     (
         Flaw::LetsTheLastWriterWin,
@@ -61,6 +63,8 @@ const FLAWS: [(Flaw, &str); 16] = [
         Flaw::GivesOneOrganizationAll,
         "claims::an_organization_never_runs_more_operations_than_its_bound_and_others_go_first",
     ),
+    (Flaw::GivesMoreThanAsked, "claims::a_claim_of_several_gives_the_oldest_within_its_limit_and_the_bound"),
+    (Flaw::ForgetsTheLastSteps, "leases::progress_that_comes_with_the_end_is_recorded"),
     (Flaw::WaitsForNoMargin, "leases::an_abandoned_operation_is_taken_over_only_after_lease_and_margin"),
     (Flaw::LetsZombiesWrite, "leases::who_lost_its_lease_writes_nothing_more"),
     (Flaw::ForgetsOutcomes, "outcomes::a_failure_is_kept_and_tells_its_reason"),
@@ -151,22 +155,26 @@ impl Store for Broken {
         self.inside.operations(filter, page).await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claimed>> {
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>> {
         let margin = if self.flaw == Flaw::WaitsForNoMargin { Duration::ZERO } else { claim.margin };
-        let mut claim = Claim { margin, ..claim.clone() };
+        let limit = if self.flaw == Flaw::GivesMoreThanAsked { u32::MAX } else { claim.limit };
+        let mut claim = Claim { margin, limit, ..claim.clone() };
         if self.flaw == Flaw::GivesOneOrganizationAll {
             claim.targets.iter_mut().for_each(|target| target.max_operations_per_organization = None);
         }
-        let claimed = self.inside.claim(&claim).await?;
-        if let Some(claimed) = &claimed {
+        let mut claimed = self.inside.claim(&claim).await?;
+        for claimed in &claimed {
             self.leases.lock().unwrap().insert(claimed.operation.id, claimed.lease.clone());
         }
-        let before = match &claimed {
+        let before = match claimed.last() {
             Some(claimed) => self.claimed.lock().unwrap().replace(claimed.clone()),
             None => self.claimed.lock().unwrap().take(),
         };
         let again = matches!(self.flaw, Flaw::GivesWorkOutTwice | Flaw::LetsTwoOperationsRun);
-        Ok(claimed.or(before.filter(|_| again)))
+        if claimed.is_empty() && again {
+            claimed.extend(before);
+        }
+        Ok(claimed)
     }
 
     async fn renew(&self, lease: &Lease, extend: Duration, progress: &[RecordedProgress]) -> Result<Renewed> {
@@ -175,6 +183,9 @@ impl Store for Broken {
 
     async fn settle(&self, mut settlement: Settlement) -> Result<Project> {
         settlement.lease = self.believed(&settlement.lease);
+        if self.flaw == Flaw::ForgetsTheLastSteps {
+            settlement.progress.clear();
+        }
         if self.flaw == Flaw::ForgetsOutcomes {
             settlement.error = None;
         }
