@@ -109,7 +109,9 @@ fn chain(folder: &Path) {
     let file = folder.join("docker-compose.yml");
     let compose = fs::read_to_string(&file).unwrap();
     let kept: Vec<_> = compose.lines().filter(|line| !line.contains("docker.sock")).collect();
-    fs::write(file, kept.join("\n") + "\n").unwrap();
+    // The port that is published is also the one that the server has inside: here only the first may differ.
+    let own = kept.join("\n").replace("- ${POSTGRES_PORT}:", "- ${SESSION_PORT:-5432}:");
+    fs::write(file, own + "\n").unwrap();
     let manifest = fs::read_to_string(root.join("backend-docker/stacks/supabase.toml")).unwrap();
     let on = |line: &&str| !line.starts_with("refuse = ") && *line != "default = false";
     let kept: Vec<_> = manifest.lines().filter(on).collect();
