@@ -43,6 +43,7 @@ pub(crate) fn add(graph: &mut Graph, images: &HashMap<String, Image>, key: &Hash
                 .map(|(label, value)| (label.clone(), value.clone()))
                 .collect();
             labels.insert(labels::compose::VOLUME.to_owned(), short);
+            labels.insert(labels::CONFIG_HASH.to_owned(), key.hash(name.as_bytes()));
             graph.volumes.push(VolumeNode { name: name.clone(), labels, data: true });
             let source = MountSource::Volume(name);
             node.mounts.push(Mount { source, target: target.clone(), read_only: false, nocopy: false });

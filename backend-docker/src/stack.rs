@@ -1,11 +1,12 @@
 //! *Load*: a folder becomes a stack that can be planned, or an error that says what is wrong with it.
 
+mod absent;
 mod digest;
 mod sources;
 mod variables;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::ErrorKind,
     path::{Component, Path, PathBuf},
@@ -58,6 +59,8 @@ pub(crate) struct Stack {
     files: Vec<PathBuf>,
     /// The files that services take their environment from.
     env_files: BTreeMap<PathBuf, DotEnv>,
+    /// What of the folder is mounted and is not there.
+    absent: BTreeSet<PathBuf>,
     allowed_mounts: Vec<PathBuf>,
 }
 
@@ -116,7 +119,7 @@ impl Stack {
             subnet: true,
             variables: Vec::new(),
         };
-        let (files, env_files) = (Vec::new(), BTreeMap::new());
+        let (files, env_files, absent) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let allowed_mounts = source.allowed_mounts.clone();
         let mut stack = Self {
             spec,
@@ -128,6 +131,7 @@ impl Stack {
             env,
             files,
             env_files,
+            absent,
             allowed_mounts,
         };
 
@@ -135,6 +139,8 @@ impl Stack {
         stack.describe(&compose)?;
         stack.read_env_files(folder, &compose)?;
         stack.files = stack.made_of(&compose)?;
+        let absent = stack.files.iter().filter(|path| !folder.join(path).exists());
+        stack.absent = absent.cloned().collect();
         stack.spec.digest = digest::of(folder, &stack.manifest_text, &stack.files, &stack.spec.data)?;
         Ok(stack)
     }
@@ -168,10 +174,16 @@ impl Stack {
         let files = self.trees.iter().map(|tree| interpolate_tree(tree, &lookup));
         let merged = merge(files.collect::<Result<_, _>>()?)?;
         let mut compose = ComposeFile::read(&merged)?;
-        if let Some((name, port)) = self.manifest.database.as_ref().and_then(manifest::Database::published)
-            && let Some(service) = compose.services.iter_mut().find(|service| service.name == *name)
-        {
-            service.publish(port);
+        let gateway = self.manifest.gateway.as_ref();
+        let gateway =
+            gateway.and_then(|gateway| gateway.target(|name| compose.service(name.as_str()).is_some()));
+        let database = self.manifest.database.as_ref().and_then(manifest::Database::published);
+        // An overlay that puts a proxy in front of the gateway takes its ports away; Freehold goes on to ask the gateway.
+        let gateway = gateway.as_ref().map(|target| (&target.service, target.port));
+        for (name, port) in database.into_iter().chain(gateway) {
+            if let Some(service) = compose.services.iter_mut().find(|service| service.name == *name) {
+                service.publish(port);
+            }
         }
         Ok(compose)
     }

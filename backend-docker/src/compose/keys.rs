@@ -252,7 +252,7 @@ pub(crate) const MOUNT_BIND: Section = Section {
     keys: &[
         but(
             "create_host_path",
-            "accepted, changes nothing: a folder that is not there is made in the project's copy",
+            "accepted, changes nothing: a folder that is not there is made in the project's copy, and a path that is a file by its name is refused",
         ),
         but("selinux", NO_EFFECT),
         no("propagation", APART),

@@ -132,6 +132,7 @@ impl Planner<'_> {
         let mut mounts = Vec::new();
         for (sort, grant) in &service.grants {
             if let Declared::File(path) = self.declared(*sort, grant)? {
+                self.identity.stack.refuse_absent_grant(service, sort.key(), path)?;
                 let (source, target) = (Source::Path(path.clone()), grant.target.clone());
                 mounts.push(ServiceMount { source, target, read_only: true, nocopy: false });
             }
@@ -152,7 +153,10 @@ impl Planner<'_> {
             Source::Path(path) => match place(path) {
                 Place::Inside(path) => match self.data_volume(&path) {
                     Some(volume) => volume.to_owned(),
-                    None => return Ok(MountSource::Folder(path)),
+                    None => {
+                        self.identity.stack.refuse_absent_file(service, &path, &mount.target)?;
+                        return Ok(MountSource::Folder(path));
+                    }
                 },
                 Place::Outside(path) if self.identity.stack.allows(&path) => {
                     return Ok(MountSource::Host(path));

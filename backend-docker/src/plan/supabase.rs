@@ -7,6 +7,7 @@ use std::{
 };
 
 use freehold_core::{ExposeSecret, SecretString};
+use tempfile::TempDir;
 
 use super::{tests::surroundings, *};
 use crate::{
@@ -179,6 +180,87 @@ fn a_name_that_no_manifest_is_shipped_for_lists_those_that_are() {
     assert!(error.contains("ships a manifest for: supabase (stack: "), "{error}");
 }
 
+/// Overlays of the shapes that upstream has: a proxy with certificates in front of the gateway (`docker-compose.caddy.yml`,
+/// `docker-compose.nginx.yml`), one for developers (`dev/docker-compose.dev.yml`), and object storage beside it
+/// (`docker-compose.s3.yml`, `docker-compose.rustfs.yml`).
+const OVERLAYS: [(&str, &str, &[&str]); 3] = [
+    (
+        "proxy",
+        "
+services:
+  kong:
+    ports: !reset []
+    environment: {KONG_PORT_MAPS: '443:8000'}
+  edge:
+    container_name: supabase-edge
+    image: example/edge:1
+    ports: ['80:80', '443:443', '443:443/udp']
+    depends_on: {kong: {condition: service_healthy}, studio: {condition: service_healthy}}
+    environment: {PROXY_AUTH_PASSWORD: '${DASHBOARD_PASSWORD}'}
+    command: [/bin/sh, -c, 'edge hash \"$$PROXY_AUTH_PASSWORD\" && edge run']
+    volumes: ['./volumes/proxy/edge:/etc/edge', 'edge_data:/data']
+volumes: {edge_data: }
+",
+        &["edge"],
+    ),
+    (
+        "dev",
+        "
+version: '3.8'
+services:
+  mail: {container_name: supabase-mail, image: example/mail:1, ports: ['2500:2500']}
+  auth: {environment: ['GOTRUE_SMTP_USER=']}
+  meta: {ports: ['5555:8080']}
+  db: {volumes: ['./dev/data.sql:/docker-entrypoint-initdb.d/seed.sql']}
+  storage: {volumes: [/var/lib/more]}
+",
+        &["mail"],
+    ),
+    (
+        "s3",
+        "
+services:
+  objects: {image: example/objects:1, healthcheck: {test: [CMD, 'true']}, volumes: ['objects-data:/data']}
+  objects-createbucket:
+    image: example/objects:1
+    depends_on: {objects: {condition: service_healthy}}
+  storage:
+    depends_on:
+      objects-createbucket: {condition: service_completed_successfully}
+      objects: {condition: service_healthy}
+    environment: {STORAGE_BACKEND: s3, GLOBAL_S3_ENDPOINT: 'http://objects:9000'}
+volumes: {objects-data: }
+",
+        &["objects", "objects-createbucket"],
+    ),
+];
+
+#[test]
+fn overlays_of_upstreams_shapes_are_taken_and_planned_on_top_of_the_folder() {
+    let upstream = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stacks/supabase-kong");
+    let plain = planned(&shape("supabase-kong"), |_| {}).unwrap();
+    for (name, overlay, services) in OVERLAYS {
+        let folder = TempDir::new().unwrap();
+        copy(&upstream, folder.path());
+        fs::write(folder.path().join("overlay.yml"), overlay).unwrap();
+        fs::create_dir(folder.path().join("dev")).unwrap();
+        fs::write(folder.path().join("dev/data.sql"), "select 1;").unwrap();
+        let env = fs::read_to_string(upstream.join(".env.example")).unwrap();
+        fs::write(
+            folder.path().join(".env"),
+            format!("{env}\nCOMPOSE_FILE=docker-compose.yml:overlay.yml\n"),
+        )
+        .unwrap();
+        let stack = Stack::load(folder.path(), &source(folder.path()))
+            .unwrap_or_else(|error| panic!("{name}: {}", error.chain()));
+        let graph = planned(&stack, |_| {}).unwrap_or_else(|error| panic!("{name}: {}", error.chain()));
+        assert_eq!(graph.containers.len(), plain.containers.len() + services.len(), "{name}");
+        for service in services {
+            assert!(graph.container(service).is_some(), "{name}: {service}");
+        }
+    }
+}
+
 /// Upstream's own files, which are not ours to keep, with every overlay that is at hand.
 #[test]
 fn upstreams_own_folder_is_taken_as_it_is() {
@@ -188,12 +270,21 @@ fn upstreams_own_folder_is_taken_as_it_is() {
         eprintln!("note: upstream's folder is not at {}; the fixtures have its shape", upstream.display());
         return;
     }
-    let stack =
-        Stack::load(&upstream, &source(&upstream)).unwrap_or_else(|error| panic!("{}", error.chain()));
+    for overlay in ["", ":docker-compose.s3.yml", ":docker-compose.rustfs.yml", ":docker-compose.pg17.yml"] {
+        takes_upstreams(&upstream, overlay);
+    }
+}
+
+fn takes_upstreams(upstream: &Path, overlay: &str) {
+    let folder = TempDir::new().unwrap();
+    copy(upstream, folder.path());
+    let env = fs::read_to_string(upstream.join(".env.example")).unwrap();
+    fs::write(folder.path().join(".env"), format!("{env}\nCOMPOSE_FILE=docker-compose.yml{overlay}\n"))
+        .unwrap();
+    let stack = whole(folder.path());
     let graph = planned(&stack, |_| {}).unwrap();
-    assert!(graph.containers.len() >= 10, "{:?}", graph.containers);
+    assert!(graph.containers.len() >= 10, "{overlay}: {:?}", graph.containers);
     let demo = DEMO_KEYS.map(|name| {
-        let env = fs::read_to_string(upstream.join(".env.example")).unwrap();
         let line = env.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap().to_owned();
         line.split_once('=').unwrap().1.to_owned()
     });
@@ -202,6 +293,35 @@ fn upstreams_own_folder_is_taken_as_it_is() {
             let Some(value) = value else { continue };
             let used = demo.iter().find(|demo| value.expose_secret().contains(demo.as_str()));
             assert!(used.is_none(), "{} gets upstream's published {name}", node.service);
+        }
+    }
+}
+
+/// The stack in a copy of upstream's folder. A copy that is not whole gets files that hold nothing for those that it lacks.
+fn whole(folder: &Path) -> Stack {
+    loop {
+        let error = match Stack::load(folder, &source(folder)) {
+            Ok(stack) => return stack,
+            Err(error) => error.to_string(),
+        };
+        let lacking = error
+            .split_once(".volumes: ")
+            .and_then(|(_, said)| said.split_once(" is not in the stack's folder"));
+        let (path, _) = lacking.unwrap_or_else(|| panic!("{error}"));
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
         }
     }
 }

@@ -263,3 +263,49 @@ fn settings_are_those_that_the_files_read_with_the_values_of_the_folder_and_no_s
     let refused = wrong(compose, secret, env);
     assert!(refused.contains("SITE holds a secret"), "{refused}");
 }
+
+#[test]
+fn a_mounted_file_that_is_not_in_the_folder_is_refused_and_a_folder_begins_empty() {
+    let compose = |mount: &str| {
+        format!(
+            "services: {{db: {{image: db, volumes: [{mount:?}], environment: {{A: '${{PASSWORD}}'}}, ports: ['1:5432']}}}}"
+        )
+    };
+    for mount in ["./api/entrypoint.sh:/usr/local/bin/entrypoint:ro", "./conf/main:/etc/app/app.conf"] {
+        let error = stack(&compose(mount), "", "").unwrap_err().to_string();
+        let (source, target) = mount.trim_end_matches(":ro")[2..].split_once(':').unwrap();
+        let expected = format!(
+            "services.db.volumes: {source} is not in the stack's folder, and is a file by its name, so that db would find an empty \
+             folder at {target}: put the file there"
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
+    for mount in [
+        "./functions:/home/deno/functions",
+        "./conf.d:/etc/app/conf.d",
+        "./data-1.5:/data",
+        "./.cache:/cache",
+    ] {
+        stack(&compose(mount), "", "").unwrap();
+    }
+    let manifest = manifest("");
+    let folder = folder(&[
+        ("compose.yaml", &compose("./api/entrypoint.sh:/entrypoint")),
+        ("freehold.toml", &manifest),
+        (".env", ""),
+        ("api/entrypoint.sh", "#!/bin/sh"),
+    ]);
+    load(folder.path()).unwrap();
+}
+
+#[test]
+fn a_secret_whose_file_is_not_in_the_folder_is_refused() {
+    let compose = "
+services: {db: {image: db, secrets: [key], environment: {A: '${PASSWORD}'}, ports: ['1:5432']}}
+secrets: {key: {file: ./keys/key}}";
+    let error = stack(compose, "", "").unwrap_err().to_string();
+    assert!(
+        error.contains("services.db.secrets: ./keys/key is not in the stack's folder: put the file there"),
+        "{error}"
+    );
+}

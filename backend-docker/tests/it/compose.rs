@@ -251,3 +251,38 @@ async fn an_image_that_is_never_to_be_pulled_is_named_when_it_is_not_there() {
     assert!(error.to_string().contains("find image freehold-test/absent:1"), "{error}");
     fixture.backend.destroy(&ctx(), &runtime.project).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_with_an_overlay_starts_with_what_the_overlay_adds_and_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = crate::fixture::webapp().join(".");
+    let copied = std::process::Command::new("cp").arg("-r").arg(source).arg(folder.path()).status();
+    assert!(copied.unwrap().success());
+    let overlay = "
+services:
+  db: {environment: {POSTGRES_DB: notes}, command: !override [-c, max_connections=33]}
+  migrate: {environment: {PGDATABASE: notes}}
+  watcher:
+    image: freehold-test/sql-job:1
+    entrypoint: [sleep, infinity]
+    init: true
+    networks: [internal]
+    depends_on: {migrate: {condition: service_completed_successfully}}
+";
+    fs::write(folder.path().join("docker-compose.more.yml"), overlay).unwrap();
+    let env = fs::read_to_string(folder.path().join(".env")).unwrap();
+    let env = format!("{env}\nCOMPOSE_FILE=docker-compose.yml:docker-compose.more.yml\n");
+    fs::write(folder.path().join(".env"), env).unwrap();
+    let Some(fixture) = Fixture::new(folder.path()).await else { return };
+    let mut runtime = fixture.runtime();
+    runtime.excluded = vec!["proxy".parse().unwrap(), "pooler".parse().unwrap()];
+    let (backend, ctx, project) = (&fixture.backend, ctx(), runtime.project);
+    backend.provision(&ctx, &runtime).await.unwrap();
+    let asked =
+        shell(&fixture, &project, "db", "psql -U postgres -d notes -Atc 'show max_connections'").await;
+    assert_eq!(asked, "33");
+    assert!(inspect(&fixture, &project, "watcher").await.state.unwrap().running.unwrap());
+    assert!(backend.plan(&ctx, &runtime, Wish::Active).await.unwrap().is_empty());
+    backend.destroy(&ctx, &project).await.unwrap();
+    assert_eq!(fixture.census(&project).await, [""; 0]);
+}

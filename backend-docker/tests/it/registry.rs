@@ -28,6 +28,8 @@ struct Registry {
     asked: Arc<Mutex<Vec<String>>>,
     /// The layers in their order, by digest.
     layers: Vec<String>,
+    /// The layer that cannot be had the next time that somebody asks.
+    failing: Arc<Mutex<Option<String>>>,
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -69,8 +71,12 @@ impl Registry {
         blobs.insert(digest(&config), config);
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let registry =
-            Self { address: listener.local_addr().unwrap(), asked: Arc::default(), layers: digests };
+        let registry = Self {
+            address: listener.local_addr().unwrap(),
+            asked: Arc::default(),
+            layers: digests,
+            failing: Arc::default(),
+        };
         let answering = registry.clone();
         let answer = move |path: warp::path::FullPath, auth: Option<String>| {
             answering.answer(path.as_str(), auth.as_deref(), &manifest, &blobs)
@@ -102,6 +108,9 @@ impl Registry {
                 .header("docker-content-digest", digest(manifest))
                 .body(manifest.to_vec())
                 .unwrap();
+        }
+        if self.failing.lock().unwrap().take_if(|failing| failing == last).is_some() {
+            return refused(StatusCode::SERVICE_UNAVAILABLE).body(Vec::new()).unwrap();
         }
         match blobs.get(last) {
             Some(blob) => Response::new(blob.clone()),
@@ -167,6 +176,30 @@ async fn images_come_from_the_mirror_with_the_users_credentials_and_are_known_by
     }
     with.backend.destroy(&ctx(), &runtime.project).await.unwrap();
     assert_eq!(with.census(&runtime.project).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_failed_is_fetched_again_in_the_same_pull_and_those_that_are_there_are_not() {
+    let registry = Registry::start().await;
+    let clients = tempfile::tempdir().unwrap();
+    let file = clients.path().join("config.json");
+    std::fs::write(&file, json!({"auths": {registry.address.to_string(): {"auth": AUTH}}}).to_string())
+        .unwrap();
+    let image = format!("{}/team/app{}:1", registry.address, rand::rng().random::<u32>());
+    let fixture = backend(&image, |config| config.docker_config = Some(file.clone())).await;
+    let Some(fixture) = fixture else { return };
+    let runtime = fixture.runtime();
+    *registry.failing.lock().unwrap() = Some(registry.layers[1].clone());
+    // The image holds no program, so it is the start that fails once it was pulled.
+    let error = fixture.backend.provision(&ctx(), &runtime).await.unwrap_err();
+    assert_eq!(error.context("step"), Some("start container"), "{}", error.chain());
+    assert_eq!(registry.layers.iter().map(|layer| registry.times(layer)).collect::<Vec<_>>(), [1, 2]);
+    fixture.backend.destroy(&ctx(), &runtime.project).await.unwrap();
+    // Another try of the control plane's asks the registry for nothing that the engine has.
+    let again = fixture.runtime();
+    fixture.backend.provision(&ctx(), &again).await.unwrap_err();
+    assert_eq!(registry.layers.iter().map(|layer| registry.times(layer)).collect::<Vec<_>>(), [1, 2]);
+    fixture.backend.destroy(&ctx(), &again.project).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
