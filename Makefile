@@ -1,7 +1,7 @@
 # What people type. Each target is one script or one cargo command; see CONTRIBUTING.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check deny package bench bench-growth clean-test
+.PHONY: help run test other-engines soak check deny package bench bench-growth clean-test
 
 # cargo would take make's own job server for its own.
 unexport MAKEFLAGS MFLAGS
@@ -18,6 +18,10 @@ run: ## build Freehold, start it, create the project "demo" and show how to reac
 test: ## run every test, on a Docker Engine (started for the occasion if none answers)
 	@scripts/setup test
 	@scripts/with-engine scripts/run-tests
+
+other-engines: ## the Docker backend as an ordinary user: on this machine's engine, and on a rootless one (as root)
+	@scripts/setup test
+	@scripts/with-engine scripts/other-engines
 
 soak: ## what does not fit every run: all crash points, many zombies and restarts, the upgrade (an hour or more)
 	@scripts/setup test

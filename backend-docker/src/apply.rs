@@ -151,21 +151,21 @@ impl Apply<'_> {
     }
 
     async fn network(&self, node: &NetworkNode, observed: &Observed) -> Result<()> {
-        if observed.networks.iter().any(|network| network.name == node.name) {
-            return Ok(());
+        if !observed.networks.iter().any(|network| network.name == node.name) {
+            self.ctx.step("create network", "").await?;
+            let engine = &self.watch.engine;
+            let made = match self.taken(node) {
+                Some(taken) => engine.landed_network(self.ctx, node, taken).await,
+                None => engine.create_network(self.ctx, node).await,
+            };
+            made.map_err(|error| at("create network", "", error))?;
         }
-        self.ctx.step("create network", "").await?;
-        let engine = &self.watch.engine;
-        let made = match self.taken(node) {
-            Some(taken) => engine.landed_network(self.ctx, node, taken).await,
-            None => engine.create_network(self.ctx, node).await,
-        };
-        made.map_err(|error| at("create network", "", error))
+        self.watch.vantage.join(&self.watch.engine, self.ctx, &node.name).await
     }
 
     /// Why a network must not be made on this machine, if the engine runs here.
     fn taken(&self, node: &NetworkNode) -> Option<EngineError> {
-        let subnet = node.subnet.filter(|_| self.watch.prober.is_direct())?;
+        let subnet = node.subnet.filter(|_| self.watch.vantage.sees_interfaces())?;
         let interface = addresses::holder(subnet)?;
         Some(EngineError::AddressesTaken { network: node.name.clone(), subnet, interface })
     }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    net::{IpAddr, UdpSocket},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -29,6 +28,7 @@ use crate::{
     project::Project,
     registry::Registry,
     stack::Stack,
+    vantage::Vantage,
     watch::Watch,
 };
 
@@ -75,16 +75,14 @@ impl DockerBackend {
         for source in &config.stacks {
             load(&source.folder, source).await?;
         }
-        let direct = match config.probe_directly {
-            Some(direct) => direct,
-            None => engine.is_local() && shares_network(engine.bridge_gateway(&Context::new(GREETING)).await),
-        };
+        let vantage = Vantage::find(&engine, &identity, &Context::new(GREETING), &config).await?;
         let probes = config.probes_in_flight.unwrap_or(4 * identity.cpus);
         let starts = config.starts_in_flight.unwrap_or(identity.cpus.max(2)).max(1);
         let stop = CancellationToken::new();
         let watch = Watch {
             events: Events::subscribe(engine.clone(), stop.clone()),
-            prober: Prober::new(engine.clone(), direct, probes),
+            prober: Prober::new(engine.clone(), vantage.reaches_containers(), probes),
+            vantage,
             engine,
         };
         Ok(Self {
@@ -158,6 +156,17 @@ impl DockerBackend {
         }
     }
 
+    /// Fails if a project is to be bounded by an engine that cannot.
+    fn refuse_limits(&self, runtime: &Runtime) -> Result<()> {
+        let asked = runtime.limits.memory_bytes.is_some() || runtime.limits.cpus.is_some();
+        if !asked || self.identity.bounds {
+            return Ok(());
+        }
+        let message = "limits: this engine cannot bound memory and processor time, for want of control groups that it may \
+                       use (a rootless one needs version 2 with delegation): give the project none, or another target";
+        Err(Error::new(Kind::Unsupported, message))
+    }
+
     /// A project with its plan, ready to be worked on.
     fn project<'a>(
         &'a self,
@@ -201,19 +210,13 @@ impl Provisioner for DockerBackend {
         for source in &self.config.stacks {
             stacks.push(load(&source.folder, source).await?.spec().clone());
         }
-        Ok(Description {
-            engine: identity.id,
-            machine: identity.machine,
-            capabilities: BTreeSet::from([
-                Capability::RestartServices,
-                Capability::FollowLogs,
-                Capability::Limits,
-            ]),
-            stacks,
-        })
+        let mut capabilities = BTreeSet::from([Capability::RestartServices, Capability::FollowLogs]);
+        capabilities.extend(identity.bounds.then_some(Capability::Limits));
+        Ok(Description { engine: identity.id, machine: identity.machine, capabilities, stacks })
     }
 
     async fn provision(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        self.refuse_limits(runtime)?;
         let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::First).await.map_err(|error| error.during("provision"))
@@ -225,18 +228,21 @@ impl Provisioner for DockerBackend {
     }
 
     async fn resume(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        self.refuse_limits(runtime)?;
         let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::Again).await.map_err(|error| error.during("resume"))
     }
 
     async fn restart(&self, ctx: &Context, runtime: &Runtime, scope: &Scope) -> Result<Outcome> {
+        self.refuse_limits(runtime)?;
         let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.restart(scope).await.map_err(|error| error.during("restart"))
     }
 
     async fn reconfigure(&self, ctx: &Context, runtime: &Runtime) -> Result<Outcome> {
+        self.refuse_limits(runtime)?;
         let stack = self.sound_stack(runtime).await?;
         let mut project = self.project(ctx, runtime, &stack)?;
         project.bring_up(Purpose::Reconfigure).await.map_err(|error| error.during("reconfigure"))
@@ -301,14 +307,4 @@ async fn load(folder: &Path, source: &StackSource) -> Result<Stack> {
     tokio::task::spawn_blocking(move || Stack::load(&folder, &source))
         .await
         .map_err(|error| Error::internal("load a stack").because(error))?
-}
-
-/// Whether this process is in the engine's own network, and so reaches what is published there and what runs there: the
-/// gateway of the engine's bridge is then an address of ours, that we can bind to. From inside a container it is not.
-fn shares_network(gateway: Option<IpAddr>) -> bool {
-    match gateway {
-        Some(gateway) => UdpSocket::bind((gateway, 0)).is_ok(),
-        // An engine without its default bridge; the mark that Docker leaves in containers is all there is to go by.
-        None => !Path::new("/.dockerenv").exists(),
-    }
 }

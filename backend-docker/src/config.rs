@@ -34,10 +34,14 @@ pub struct Config {
     #[serde(default = "default_bind_address")]
     pub bind_address: IpAddr,
     /// Whether this process can connect to container addresses and published ports itself. Absent: it can if the engine
-    /// runs on this machine and this process in no container. Where it cannot, readiness comes from the health checks
-    /// of the stack, and published ports are "not probed".
+    /// runs on this machine and this process in its network, and it connects to containers alone if it runs in a container of the
+    /// engine, which then joins the networks of projects, and to published ports alone if the engine is rootless. Where it cannot, readiness comes from the health checks of the
+    /// stack, and published ports are "not probed".
     #[serde(default)]
     pub probe_directly: Option<bool>,
+    /// The name or id of the container that this process runs in. Absent: the process finds out.
+    #[serde(default)]
+    pub own_container: Option<String>,
     /// How many containers may be starting at once; absent: as many as the engine has processors, at least two.
     #[serde(default)]
     pub starts_in_flight: Option<usize>,
@@ -83,6 +87,7 @@ impl Config {
             public_host: default_public_host(),
             bind_address: default_bind_address(),
             probe_directly: None,
+            own_container: None,
             starts_in_flight: None,
             probes_in_flight: None,
             offline: false,

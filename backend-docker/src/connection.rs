@@ -1,15 +1,18 @@
 //! How a project that is up is reached.
 
+use std::net::SocketAddr;
+
 use freehold_core::{
     Address, Connection, Context, DatabaseConnection, Endpoint, Error, Kind, Result, Runtime, StackSpec,
     stack::{DatabaseSpec, PortTarget, Protocol},
 };
 
 use crate::{
-    graph::{Graph, PublishedPort},
+    graph::{ContainerNode, Graph, PublishedPort},
     health::outside,
     observed::Observed,
     probe,
+    vantage::Vantage,
     watch::Watch,
 };
 
@@ -24,12 +27,9 @@ pub(crate) async fn connection(
     public_host: &str,
 ) -> Result<Connection> {
     let endpoint = |target: &PortTarget| {
-        published(graph, target).map(|port| {
-            let outside = outside(port);
-            Endpoint {
-                internal: Address { host: outside.ip().to_string(), port: port.host_port },
-                public: Address { host: public_host.to_owned(), port: port.host_port },
-            }
+        published(graph, target).map(|(node, port)| Endpoint {
+            internal: internal(&watch.vantage, node, port),
+            public: Address { host: public_host.to_owned(), port: port.host_port },
         })
     };
     let database = match &spec.database {
@@ -37,12 +37,12 @@ pub(crate) async fn connection(
         Some(declared) => {
             let target = PortTarget { service: declared.service.clone(), port: declared.port };
             match (published(graph, &target), endpoint(&target)) {
-                (Some(port), Some(endpoint)) => Some(DatabaseConnection {
+                (Some((node, port)), Some(endpoint)) => Some(DatabaseConnection {
                     endpoint,
                     user: declared.user.clone(),
                     name: declared.name.clone(),
                     password: declared.password.clone(),
-                    version: version(watch, ctx, graph, declared, runtime, port).await?,
+                    version: version(watch, ctx, declared, runtime, node, port).await?,
                 }),
                 _ => None,
             }
@@ -56,9 +56,22 @@ pub(crate) async fn connection(
     })
 }
 
-fn published<'a>(graph: &'a Graph, target: &PortTarget) -> Option<&'a PublishedPort> {
+fn published<'a>(graph: &'a Graph, target: &PortTarget) -> Option<(&'a ContainerNode, &'a PublishedPort)> {
     let node = graph.container(target.service.as_str())?;
-    node.ports.iter().find(|port| port.container_port == target.port && port.protocol == Protocol::Tcp)
+    let mut ports = node.ports.iter();
+    Some((node, ports.find(|port| port.container_port == target.port && port.protocol == Protocol::Tcp)?))
+}
+
+/// How this process reaches a port. From a container it is by the name of the other, which the engine's own name server
+/// knows in the networks that both are in: the address changes whenever that one is started.
+fn internal(vantage: &Vantage, node: &ContainerNode, port: &PublishedPort) -> Address {
+    match vantage {
+        Vantage::Container(_) => Address { host: node.name.clone(), port: port.container_port },
+        Vantage::Machine | Vantage::Beside | Vantage::Elsewhere => {
+            let outside = outside(port);
+            Address { host: outside.ip().to_string(), port: outside.port() }
+        }
+    }
 }
 
 /// The database's version: as the server tells whoever logs in, or, where this process cannot connect, as its program
@@ -66,9 +79,9 @@ fn published<'a>(graph: &'a Graph, target: &PortTarget) -> Option<&'a PublishedP
 async fn version(
     watch: &Watch,
     ctx: &Context,
-    graph: &Graph,
     declared: &DatabaseSpec,
     runtime: &Runtime,
+    node: &ContainerNode,
     port: &PublishedPort,
 ) -> Result<String> {
     let service = declared.service.as_str();
@@ -76,13 +89,22 @@ async fn version(
         Error::new(Kind::Unavailable, format!("ask the database for its version: {problem}"))
             .with("service", service)
     };
-    if watch.prober.is_direct() {
+    if watch.vantage.reaches_ports() {
         let password = runtime.secret(&declared.password)?;
         let asked = probe::server_version(outside(port), &declared.user, &declared.name, password);
         return asked.await.map_err(|refusal| refusal.into_error(service));
     }
-    let observed = Observed::of(&watch.engine, ctx, Some(&graph.project)).await?;
+    let observed = Observed::of(&watch.engine, ctx, Some(&runtime.project)).await?;
     let container = observed.container(service).ok_or_else(|| failed("it has no container".into()))?;
+    if watch.vantage.reaches_containers() {
+        let state = watch.engine.state(ctx, &container.id).await?;
+        let ip = state.as_ref().and_then(|state| probe::address(node, state));
+        let address =
+            SocketAddr::new(ip.ok_or_else(|| failed("it has no address".into()))?, port.container_port);
+        let password = runtime.secret(&declared.password)?;
+        let asked = probe::server_version(address, &declared.user, &declared.name, password);
+        return asked.await.map_err(|refusal| refusal.into_error(service));
+    }
     let exit = watch.engine.exec(ctx, &container.id, &["postgres".into(), "--version".into()]).await?;
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
     let told = exit.output.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit()));

@@ -1,6 +1,8 @@
 //! Removing all that a project has, found by its labels and its folder. What resists is named and keeps nothing else
 //! from going.
 
+use std::io::ErrorKind;
+
 use freehold_core::{Context, Error, Kind, ProjectRef, Result};
 use futures_util::future::join_all;
 
@@ -68,12 +70,31 @@ async fn remove(
     collect(&mut failures, volumes)?;
     if files.has_remains(project).await? {
         ctx.step("remove folder", "").await?;
-        if let Err(error) = files.remove_project(project).await {
-            let message = format!("remove folder {}", files.project(project).display());
-            failures.push(at("remove folder", "", Error::internal(message).because(error)));
-        }
+        let removed = remove_folder(engine, files, ctx, project).await;
+        collect(&mut failures, vec![removed.map_err(|error| at("remove folder", "", error))])?;
     }
     Ok(failures)
+}
+
+/// Removes the project's folder. What containers of other users left in it is opened by the engine first, level by level,
+/// if this process may not remove it.
+async fn remove_folder(engine: &Engine, files: &Files, ctx: &Context, project: &ProjectRef) -> Result<()> {
+    let folder = files.project(project);
+    let failed = |error| Error::internal(format!("remove folder {}", folder.display())).because(error);
+    let mut opened = Vec::new();
+    loop {
+        let denied = match files.remove_project(project).await {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => error,
+            other => return other.map_err(failed),
+        };
+        let closed = files.closed_folders(project).await.map_err(failed)?;
+        if closed.is_empty() || closed == opened {
+            return Err(failed(denied));
+        }
+        ctx.step("open folders", "").await?;
+        engine.open_folders(ctx, project, &folder, &closed).await?;
+        opened = closed;
+    }
 }
 
 /// Whether all is gone: the engine removes some things only behind its answer.

@@ -3,6 +3,8 @@
 
 mod containers;
 mod exec;
+mod folders;
+mod hosts;
 mod images;
 mod networks;
 mod volumes;
@@ -20,6 +22,7 @@ use tokio::{
 pub(crate) use self::{
     containers::{Container, State, last_line},
     exec::Exit,
+    hosts::Host,
     images::Image,
     networks::Network,
     volumes::Volume,
@@ -34,6 +37,10 @@ const OLDEST_API: (u32, u32) = (1, 41);
 
 /// How long an engine may take to say what it is.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// Why Podman is no target. It makes an ID for each answer (Podman, `pkg/api/handlers/compat/info.go`).
+const PODMAN: &str = "it is Podman, which has another ID whenever it is asked, so that a target would not know it again: \
+                      run Docker Engine 20.10 or later, as root or rootless, and set `host` to its socket";
 
 /// A client of one engine.
 #[derive(Clone, Debug)]
@@ -53,6 +60,10 @@ pub(crate) struct Identity {
     pub(crate) machine: String,
     /// How many processors it has.
     pub(crate) cpus: usize,
+    /// Whether it belongs to an ordinary user, and so has a network of its own on its machine.
+    pub(crate) rootless: bool,
+    /// Whether it can bound the memory and the processor time of containers. One that cannot takes bounds and forgets them.
+    pub(crate) bounds: bool,
 }
 
 impl Engine {
@@ -78,13 +89,18 @@ impl Engine {
         };
         let docker = docker.map_err(|error| unfit(error.to_string()))?;
         let version = match tokio::time::timeout(GREETING, docker.version()).await {
-            Ok(Ok(version)) => version.api_version.unwrap_or_default(),
+            Ok(Ok(version)) => version,
             Ok(Err(source @ Bollard::DockerResponseServerError { status_code: 500.., .. })) => {
                 return Err(EngineError::Call { verb: "ask", thing: address, source });
             }
             Ok(Err(error)) => return Err(unfit(format!("it does not speak the engine's API ({error})"))),
             Err(_) => return Err(EngineError::NoAnswer { verb: "ask", thing: address, after: GREETING }),
         };
+        let parts = version.components.unwrap_or_default();
+        if parts.iter().any(|part| part.name.starts_with("Podman")) {
+            return Err(unfit(PODMAN.into()));
+        }
+        let version = version.api_version.unwrap_or_default();
         if api(&version).is_none_or(|version| version < OLDEST_API) {
             return Err(unfit(format!(
                 "its API is {version:?}, and 1.41 is needed: update it to Docker Engine 20.10 or later"
@@ -118,7 +134,15 @@ impl Engine {
             problem: "it has no ID to be known by".into(),
         })?;
         let cpus = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
-        Ok(Identity { id, machine: info.name.unwrap_or_default(), cpus })
+        // "rootless", or "name=rootless" (moby, `daemon/info_unix.go`).
+        let secured = info.security_options.unwrap_or_default();
+        Ok(Identity {
+            id,
+            machine: info.name.unwrap_or_default(),
+            cpus,
+            rootless: secured.iter().any(|option| option.split([',', '=']).any(|word| word == "rootless")),
+            bounds: info.memory_limit.unwrap_or_default() && info.cpu_cfs_quota.unwrap_or_default(),
+        })
     }
 
     /// Makes one call, bounded by the context's margin and ended by its cancellation. A request's future is large, so it

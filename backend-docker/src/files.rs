@@ -13,12 +13,14 @@
 //! A container of any user can read what it mounts, since a mount leads past the folders above it; other users of the
 //! machine cannot, since they would have to pass `projects`.
 
+mod closed;
 mod copy;
 mod drift;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -193,6 +195,17 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// The folders of the project that this process cannot empty, by their paths in the project's own, as far as they can
+    /// be seen.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) async fn closed_folders(&self, project: &ProjectRef) -> io::Result<Vec<PathBuf>> {
+        let (projects, folder) = (self.root.join("projects"), self.project(project));
+        let look = move || closed::folders(&folder, std::fs::metadata(projects)?.uid());
+        tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?
     }
 
     /// Every project that has anything left of a folder.

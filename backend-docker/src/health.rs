@@ -28,6 +28,7 @@ pub(crate) async fn health(
     redactor: &Redactor,
 ) -> Result<Health> {
     let observed = Observed::of(&watch.engine, ctx, Some(&graph.project)).await?;
+    watch.vantage.join_again(&watch.engine, ctx, &observed).await?;
     let services = graph.containers.iter().map(|node| async {
         let mut health = service(watch, ctx, node, &observed, redactor).await?;
         health.last_error = health.last_error.map(|text| redactor.redact(&text));
@@ -158,7 +159,7 @@ async fn unasked(watch: &Watch, node: &ContainerNode, state: &State) -> Result<S
 
 /// Tries the published ports from outside; `None` if this process reaches none.
 async fn outside_answer(watch: &Watch, node: &ContainerNode) -> Option<Result<(), String>> {
-    if !watch.prober.is_direct() {
+    if !watch.vantage.reaches_ports() {
         return None;
     }
     for port in published(node) {

@@ -22,6 +22,7 @@
 //!   mount, `registry` says where images come from, `ports` finds taken ones first, `stop` and `destroy` undo it, `connection` tells how to reach the result;
 //! - *watch*: `watch` waits for containers, woken by `events` and asking by `probe`; `health`, `drift`, `inventory` and
 //!   `logs` tell how things are;
+//! - `vantage` finds out where this process is, and what it reaches from there;
 //! - `engine` speaks to the engine, `observed` and `labels` find what is ours, `error` maps what goes wrong;
 //! - `project` is what each call of the contract comes to, `backend` the traits.
 
@@ -56,6 +57,7 @@ mod registry;
 mod roles;
 mod stack;
 mod stop;
+mod vantage;
 mod verifier;
 mod watch;
 

@@ -46,14 +46,9 @@ pub(crate) struct Answer {
 }
 
 impl Prober {
-    /// A prober that may have so many probes in flight, and connects itself only if it is `direct`.
+    /// A prober that may have so many probes in flight, and connects to containers itself only if it is `direct`.
     pub(crate) fn new(engine: Engine, direct: bool, in_flight: usize) -> Self {
         Self { engine, direct, in_flight: Arc::new(Semaphore::new(in_flight.max(1))) }
-    }
-
-    /// Whether this process can connect to containers and published ports itself.
-    pub(crate) fn is_direct(&self) -> bool {
-        self.direct
     }
 
     /// Asks a running service once. `None` if there is no way to ask it: then it is ready when it runs.
@@ -91,7 +86,7 @@ impl Answer {
 }
 
 /// The address that a container has in the first of its networks.
-fn address(node: &ContainerNode, state: &State) -> Option<IpAddr> {
+pub(crate) fn address(node: &ContainerNode, state: &State) -> Option<IpAddr> {
     let network = &node.networks.first()?.network;
     state.addresses.get(network)?.parse().ok()
 }

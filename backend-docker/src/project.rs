@@ -43,7 +43,7 @@ impl Project<'_> {
     pub(crate) async fn bring_up(&mut self, purpose: Purpose) -> Result<Outcome> {
         let began = tokio::time::Instant::now();
         let observed = self.observe().await?;
-        if self.watch.prober.is_direct() {
+        if self.watch.vantage.reaches_ports() {
             ports::refuse_taken(&self.graph, &observed).await?;
         }
         let drifts = self.drifts().await?;

@@ -12,6 +12,7 @@ use crate::{
     gates::Stage,
     graph::ContainerNode,
     probe::Prober,
+    vantage::Vantage,
 };
 
 /// How often a service may end and be started again by the engine while it comes up.
@@ -26,6 +27,7 @@ pub(crate) struct Watch {
     pub(crate) engine: Engine,
     pub(crate) events: Events,
     pub(crate) prober: Prober,
+    pub(crate) vantage: Vantage,
 }
 
 impl Watch {

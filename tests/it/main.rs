@@ -11,6 +11,7 @@ mod host;
 mod leftovers;
 mod many;
 mod model;
+mod own_container;
 mod postgres;
 mod sequences;
 mod store_password;

@@ -134,7 +134,9 @@ impl Engine {
             .await;
         match joined {
             // The engine has no other code for "already in it".
-            Err(error) if error.status() == Some(403) && self.is_member(ctx, container, place).await? => {
+            Err(error)
+                if error.status() == Some(403) && self.is_member(ctx, container, &place.network).await? =>
+            {
                 Ok(())
             }
             other => other,
@@ -152,21 +154,30 @@ impl Engine {
         })
     }
 
-    async fn is_member(
+    /// Whether a container that runs is in a network. One that is gone has no members.
+    pub(super) async fn is_member(
         &self,
         ctx: &Context,
         container: &str,
-        place: &Attachment,
+        network: &str,
     ) -> Result<bool, EngineError> {
-        let Some(network) = self.inspected(ctx, &place.network).await? else { return Ok(false) };
-        let members = network.containers.unwrap_or_default();
+        let Some(found) = self.inspected(ctx, network).await? else { return Ok(false) };
+        let members = found.containers.unwrap_or_default();
         Ok(members.contains_key(container))
     }
 
-    /// Removes a network by its id. One that is gone is removed.
+    /// Removes a network by its id, with Freehold itself as its last member. One that is gone is removed.
     pub(crate) async fn remove_network(&self, ctx: &Context, network: &Network) -> Result<(), EngineError> {
-        let removed =
-            self.call(ctx, "remove network", &network.name, self.client().remove_network(&network.id)).await;
-        gone_is_fine(removed)
+        loop {
+            self.dismiss_hosts(ctx, network).await?;
+            let removed = self.client().remove_network(&network.id);
+            match self.call(ctx, "remove network", &network.name, removed).await {
+                // Somebody asked for the project's health meanwhile, and one of Freehold's containers joined again.
+                Err(error) if error.status() == Some(403) && self.dismiss_hosts(ctx, network).await? => {
+                    tracing::debug!(error = %error, network = network.name, "remove it once more");
+                }
+                other => return gone_is_fine(other),
+            }
+        }
     }
 }

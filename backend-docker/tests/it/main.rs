@@ -9,6 +9,7 @@ mod contract;
 mod cost;
 mod counter;
 mod drift;
+mod engines;
 mod evidence;
 mod failures;
 mod fake_engine;

@@ -177,8 +177,8 @@ async fn every_route_of_the_other_surfaces_answers_everybody_as_its_document_say
             let asked = if letter == "0" { &nobodys } else { &people };
             let reply = asked.send(&method, &path, token.as_deref(), &body).await;
             let status = reply.status();
-            let hidden = status == 404
-                && (method == "HEAD" || {
+            let hidden = status == 404 && method == "HEAD"
+                || (status == 404 && {
                     let message = reply.json()["message"].as_str().unwrap().to_owned();
                     message == "Project not found" || message == "Organization not found"
                 });
