@@ -24,6 +24,7 @@ mod guard;
 mod heartbeat;
 mod housekeeping;
 mod idempotency;
+mod paused;
 mod prepare;
 mod query;
 mod revive;

@@ -143,11 +143,13 @@ pub enum Trigger {
     Healthy,
     /// Watcher: health is bad.
     Unhealthy,
+    /// Watcher: something of a paused project is there that a pause takes away.
+    NotPaused,
 }
 
 impl Trigger {
     /// Every trigger but `create`, which has no status to come from.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Retry,
         Self::Pause,
         Self::Resume,
@@ -160,6 +162,7 @@ impl Trigger {
         Self::GaveUp,
         Self::Healthy,
         Self::Unhealthy,
+        Self::NotPaused,
     ];
 
     /// The trigger as it stands in errors and events.
@@ -178,6 +181,7 @@ impl Trigger {
             Self::GaveUp => "gave_up",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
+            Self::NotPaused => "not_paused",
         }
     }
 }
@@ -218,6 +222,7 @@ pub const TABLE: &[(Status, Trigger, Status)] = {
         (PauseFailed, Resume, Restoring),
         (PauseFailed, Destroy, GoingDown),
         (Inactive, Resume, Restoring),
+        (Inactive, NotPaused, Pausing),
         (Inactive, Destroy, GoingDown),
         (Restoring, Ready, ActiveHealthy),
         (Restoring, GaveUp, RestoreFailed),
@@ -283,9 +288,13 @@ impl Trigger {
             Self::Retry | Self::Pause | Self::Resume | Self::Restart | Self::Reconfigure | Self::Destroy => {
                 true
             }
-            Self::Ready | Self::Paused | Self::Destroyed | Self::GaveUp | Self::Healthy | Self::Unhealthy => {
-                false
-            }
+            Self::Ready
+            | Self::Paused
+            | Self::Destroyed
+            | Self::GaveUp
+            | Self::Healthy
+            | Self::Unhealthy
+            | Self::NotPaused => false,
         }
     }
 }
@@ -315,7 +324,7 @@ mod tests {
             (InitFailed, Retry) => Some(ComingUp),
             (ActiveHealthy, Unhealthy) => Some(ActiveUnhealthy),
             (ActiveUnhealthy, Healthy) => Some(ActiveHealthy),
-            (ActiveHealthy | ActiveUnhealthy | PauseFailed, Pause) => Some(Pausing),
+            (ActiveHealthy | ActiveUnhealthy | PauseFailed, Pause) | (Inactive, NotPaused) => Some(Pausing),
             (Pausing, Paused) => Some(Inactive),
             (Pausing, GaveUp) => Some(PauseFailed),
             (Inactive | PauseFailed | RestoreFailed, Resume) => Some(Restoring),

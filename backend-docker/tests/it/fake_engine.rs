@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::trouble::{Call, Trouble};
-use self::world::World;
+use self::world::{Container, World};
 
 /// How long an engine that is gone stays away.
 const AWAY: Duration = Duration::from_millis(100);
@@ -58,6 +58,9 @@ struct State {
     up: CancellationToken,
     is_up: watch::Sender<bool>,
 }
+
+/// A container that somebody was about to make and start when it was given up.
+pub(crate) struct Straggler(Container);
 
 /// A request, taken apart.
 #[derive(Clone)]
@@ -148,6 +151,18 @@ impl FakeEngine {
     /// Each volume with what tells it from another of its name.
     pub(crate) fn volumes(&self) -> BTreeMap<String, u64> {
         self.state().world.volumes.iter().map(|volume| (volume.name.clone(), volume.born)).collect()
+    }
+
+    /// The container of a service, as somebody may still be about to make it.
+    pub(crate) fn straggler(&self, service: &str) -> Straggler {
+        let state = self.state();
+        let found = state.world.containers.iter().find(|it| it.label("freehold.service") == service);
+        Straggler(found.unwrap().clone())
+    }
+
+    /// Makes and starts it, with whatever else is there.
+    pub(crate) fn land(&self, straggler: &Straggler) {
+        self.state().world.land(straggler.0.clone());
     }
 
     /// How often anything went wrong.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use rand::Rng as _;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use super::{
     Inner, Target,
@@ -33,7 +36,7 @@ use crate::{
 };
 
 /// Hosts that find the same project down do not all start it in the same moment.
-const STAGGER: Duration = Duration::from_secs(2);
+pub(super) const STAGGER: Duration = Duration::from_secs(2);
 /// The pause after the first revival; it doubles with each further one.
 const REST: Duration = Duration::from_secs(20);
 /// Once it was well for so long, a project's revivals are forgotten.
@@ -64,7 +67,7 @@ struct Down {
 }
 
 /// The right to start a project again, given back when it is dropped.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     revivals: &'a Revivals,
     project: ProjectRef,
 }
@@ -94,8 +97,13 @@ impl Revivals {
         self.counts().retain(|project, revival| alive.contains(project) || revival.under_way);
     }
 
+    /// One of the places for those that are started again; `None` once that is over.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
+    }
+
     /// A project's turn, unless it has one or was started again often or lately.
-    fn turn(&self, project: ProjectRef, most: u32) -> Option<Turn<'_>> {
+    pub(super) fn turn(&self, project: ProjectRef, most: u32) -> Option<Turn<'_>> {
         let now = Instant::now();
         let mut counts = self.counts();
         let fresh = Revival { count: 0, not_before: now, well_since: None, under_way: false };
@@ -117,12 +125,12 @@ impl Revivals {
 
 impl Turn<'_> {
     /// It was begun.
-    fn count(&self) {
+    pub(super) fn count(&self) {
         self.revivals.change(self.project, |revival| revival.count += 1);
     }
 
     /// It has ended: the next one waits a while, or for people if no other would help.
-    fn rest(&self, ended: &Operation, most: u32) {
+    pub(super) fn rest(&self, ended: &Operation, most: u32) {
         let hopeless = matches!(
             ended.error.as_ref().and_then(|error| error.detail.as_ref()),
             Some(Detail::DataGone { .. })
@@ -154,7 +162,7 @@ impl Inner {
         let Some(down) = within("see what is down", self.what_is_down(project, health, target)).await? else {
             return Ok(());
         };
-        let Ok(_place) = revivals.places.acquire().await else { return Ok(()) };
+        let Some(_place) = revivals.place().await else { return Ok(()) };
         let stagger = self.rng().random_range(0.0..1.0);
         tokio::time::sleep(STAGGER.mul_f64(stagger)).await;
         // Much may have happened while it waited.
@@ -222,7 +230,7 @@ impl Inner {
     }
 
     /// The operation once it has ended. `None` if it is not kept any more.
-    async fn ended(&self, operation: OperationId) -> Option<Operation> {
+    pub(super) async fn ended(&self, operation: OperationId) -> Option<Operation> {
         loop {
             match within("read the operation", self.store.operation(operation)).await {
                 Ok(Some(found)) if !found.state.has_ended() => {}

@@ -19,7 +19,7 @@ pub struct Settings {
     pub lease_margin: Duration,
     /// How often workers and readers look by themselves, behind the store's wake-ups.
     pub poll: Duration,
-    /// How often each active project's health is looked at; zero never does.
+    /// How often each active project's health is looked at, and a sixth as often each paused one; zero never does.
     pub watch: Duration,
     /// How many looks in a row must find a service not well before its project's status follows.
     pub watch_agreement: u32,

@@ -28,6 +28,7 @@ use crate::{
     lifecycle::{self, Status, Trigger},
     names::TargetName,
     page::PageRequest,
+    plan::Wish,
     project::{Project, ProjectFilter},
     project_ref::ProjectRef,
     store::{Guard, ProjectUpdate, StatusChange},
@@ -38,7 +39,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// A look that takes so long is slow.
 const SLOW: Duration = Duration::from_secs(5);
 /// How many projects are listed at once.
-const PAGE: u32 = 200;
+pub(super) const PAGE: u32 = 200;
 /// How many sightings are noted in one write, and how long they may wait for others.
 const SIGHTINGS: usize = 100;
 const TOLD: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ const TOLD: Duration = Duration::from_secs(1);
 pub(super) struct Watched {
     memories: Mutex<BTreeMap<ProjectRef, Memory>>,
     pub(super) revivals: Revivals,
+    /// Of those that are paused again.
+    pub(super) pauses: Revivals,
     pace: Mutex<Pace>,
 }
 
@@ -66,7 +69,12 @@ struct Pace {
 impl Watched {
     /// Nothing yet, of a target that has so many operations at once.
     pub(super) fn new(max_operations: u32) -> Self {
-        Self { memories: Mutex::default(), revivals: Revivals::of(max_operations), pace: Mutex::default() }
+        Self {
+            memories: Mutex::default(),
+            revivals: Revivals::of(max_operations),
+            pauses: Revivals::of(max_operations),
+            pace: Mutex::default(),
+        }
     }
 
     pub(super) fn memories(&self) -> MutexGuard<'_, BTreeMap<ProjectRef, Memory>> {
@@ -102,7 +110,7 @@ impl Watched {
 }
 
 impl Inner {
-    /// Looks at every active project of the targets that this host serves, round by round, until the control plane stops.
+    /// Looks at every active project, and now and then at every paused one, of the targets that this host serves, round by round, until the control plane stops.
     pub(super) async fn watch(self: Arc<Self>) {
         let targets = self.targets.values().map(|target| self.watch_target(target));
         tokio::select! {
@@ -125,7 +133,7 @@ impl Inner {
                 tokio::time::sleep_until(begun + self.settings.watch).await;
             }
         };
-        tokio::join!(rounds, self.watch_slow_lane(watched));
+        tokio::join!(rounds, self.watch_slow_lane(watched), self.watch_paused(target));
     }
 
     /// Looks at each project once that is not in the slow lane.
@@ -270,6 +278,9 @@ impl Inner {
         well: bool,
         watched: &Watched,
     ) -> Result<()> {
+        if well && !self.is_as_wished(&project).await? {
+            return Ok(());
+        }
         let trigger = if well { Trigger::Healthy } else { Trigger::Unhealthy };
         if let Ok(to) = lifecycle::next(project.status, trigger) {
             let reason = if well { None } else { Some(health.complaints()) };
@@ -293,6 +304,17 @@ impl Inner {
             }
         });
         Ok(())
+    }
+
+    /// Whether what runs is what was wished. Asked only where a restart or a reconfiguration gave up: what it was to replace
+    /// may run on, and well.
+    async fn is_as_wished(&self, project: &Project) -> Result<bool> {
+        if project.status != Status::ActiveUnhealthy || project.status_operation.is_none() {
+            return Ok(true);
+        }
+        let backend = &self.target_of(project)?.backend;
+        let runtime = self.runtime_of(project).await?;
+        Ok(backend.plan(&Context::new(LOOK), &runtime, Wish::Active).await?.is_empty())
     }
 
     /// Moves a project that no operation is about; `None` if one came first.

@@ -152,6 +152,14 @@ impl MemoryBackend {
         }
     }
 
+    /// Lets a service run that was stopped, as a late request of a host that lost its lease does.
+    pub fn land(&self, project: &ProjectRef, service: &ServiceName) {
+        let now = self.clock.now();
+        if let Some(real) = self.engine().projects.get_mut(project) {
+            real.land(service, now);
+        }
+    }
+
     /// Lets a service that runs answer badly from now on, which no start mends.
     pub fn ail(&self, project: &ProjectRef, service: &ServiceName) {
         self.engine().turn(project, service, (Condition::Running, Condition::Ailing), self.clock.now());

@@ -12,6 +12,7 @@ mod rotation;
 mod survival;
 mod takeovers;
 mod watching;
+mod wishes;
 
 use std::{sync::Arc, time::Duration};
 

@@ -28,12 +28,43 @@ fn is_endless(call: Call, trouble: Trouble) -> bool {
     call == Call::PullImage && matches!(trouble, Trouble::Hangs | Trouble::HangsAfter | Trouble::Late)
 }
 
-/// A control plane that does nothing by itself: what comes about does so in the one operation that was asked for.
-async fn control_plane(stage: &Stage) -> ControlPlane {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_lands_under_a_paused_project_is_taken_away_by_another_pause() {
+    let stage = Stage::new().await;
+    let control = control_plane(&stage, Duration::from_millis(100)).await;
+    let (mut project, mut straggler) = (None, None);
+    for step in [Step::Provision, Step::Pause] {
+        let accepted = command(&control, step, project).await.unwrap();
+        project = Some(accepted.project.reference);
+        control.wait_operation(accepted.operation.unwrap().id, PATIENCE).await.unwrap();
+        straggler.get_or_insert_with(|| stage.engine.straggler("db"));
+    }
+    let paused = control.events(0, 1000).await.unwrap().next;
+    stage.engine.land(&straggler.unwrap());
+    assert_eq!(stage.engine.running(), ["db"]);
+    let mut events = control.follow_events(paused);
+    let (mut moved, mut why) = (Vec::new(), None);
+    while why.is_none() || moved.last() != Some(&Status::Inactive) {
+        if let Fact::StatusChanged { to, reason, .. } = events.recv().await.unwrap().unwrap().fact {
+            moved.push(to);
+            why = why.or(reason);
+        }
+    }
+    assert!(moved.ends_with(&[Status::Pausing, Status::Inactive]), "{moved:?}");
+    assert!(
+        why.as_ref().is_some_and(|why| why.contains("found though it is paused: container fh-")),
+        "{why:?}"
+    );
+    look(&stage.engine, Step::Pause, &mut stage.engine.volumes()).unwrap();
+}
+
+/// A control plane that does nothing by itself unless it watches: what comes about does so in the operation that was asked
+/// for.
+async fn control_plane(stage: &Stage, watch: Duration) -> ControlPlane {
     let settings = Settings {
         lease_margin: MARGIN,
         poll: Duration::from_millis(50),
-        watch: Duration::ZERO,
+        watch,
         sweep: Duration::ZERO,
         backoff: Duration::from_millis(50),
         ..Settings::default()
@@ -50,7 +81,7 @@ async fn control_plane(stage: &Stage) -> ControlPlane {
 
 async fn live(case: Case) -> std::result::Result<(), String> {
     let stage = Stage::new().await;
-    let control = control_plane(&stage).await;
+    let control = control_plane(&stage, Duration::ZERO).await;
     let (mut project, mut data, mut path) = (None, BTreeMap::new(), Vec::new());
     for step in case.step.life().iter().copied() {
         if step == case.step {

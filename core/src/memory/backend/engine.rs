@@ -185,6 +185,12 @@ impl Real {
         self.services.insert(name.clone(), service);
     }
 
+    /// What was made from settings that nobody knows any more.
+    pub(super) fn land(&mut self, name: &ServiceName, now: OffsetDateTime) {
+        let service = Service { condition: Condition::Running, since: now, config: String::new() };
+        self.services.entry(name.clone()).or_insert(service);
+    }
+
     pub(super) fn start(&mut self, name: &ServiceName, now: OffsetDateTime) {
         let condition =
             if self.stack.one_shots.contains(name) { Condition::Done } else { Condition::Running };

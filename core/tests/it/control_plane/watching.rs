@@ -13,7 +13,7 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::{Fixture, key, new_store, started};
 
-async fn watched() -> Fixture {
+pub(super) async fn watched() -> Fixture {
     let settings =
         Settings { watch: Duration::from_secs(5), backoff: Duration::from_secs(20), ..Settings::default() };
     Fixture::with(settings, TargetSettings::default()).await
@@ -80,7 +80,11 @@ async fn revivals_are_bounded_however_long_each_takes() {
 }
 
 /// The statuses that a project moves through from an event on, until it is in the last one.
-async fn path_to(host: &Fixture, seen: u64, last: Status) -> Vec<(Status, OffsetDateTime, Option<String>)> {
+pub(super) async fn path_to(
+    host: &Fixture,
+    seen: u64,
+    last: Status,
+) -> Vec<(Status, OffsetDateTime, Option<String>)> {
     let mut events = host.control.follow_events(seen);
     let mut path = vec![];
     loop {

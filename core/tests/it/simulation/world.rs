@@ -11,8 +11,7 @@ use std::{
 };
 
 use freehold_core::{
-    Action, Error, FirstRunFile, Keyring, Kind, LogRequest, PageRequest, Project, ProjectRef, Status,
-    Store as _,
+    Error, FirstRunFile, Keyring, Kind, LogRequest, PageRequest, Project, ProjectRef, Status, Store as _,
     clock::TokioClock,
     control_plane::{
         Accepted, Command, ControlPlane, CreateProject, Reconfigure, Restart, Resume, Settings,
@@ -241,6 +240,8 @@ impl World {
                 self.town.lock().unwrap().doomed.insert(project);
                 self.ask(Ask::Command(Command::Destroy(project)));
             }
+            // Of a project that runs the service is there already.
+            16 if self.rng.random_bool(0.3) => self.engine.land(&project, &service),
             16 => self.engine.kill(&project, &service),
             17 => self.engine.disconnect(),
             18..21 => self.engine.reconnect(),
@@ -314,15 +315,11 @@ impl World {
             if project.status.is_transitional() {
                 return Some(format!("{name} is {}", project.status));
             }
-            if project.status == Status::ActiveHealthy {
+            // Where other settings could not be brought into force the old ones may run on: that is not healthy.
+            if matches!(project.status, Status::ActiveHealthy | Status::Inactive) {
                 match control.plan(&name).await {
                     Ok(plan) if plan.changes.is_empty() => {}
-                    // The old settings run on where others could not be brought into force: an operator restarts it.
-                    Ok(plan) if plan.changes.iter().all(|change| change.action == Action::Replace) => {
-                        let restarted = control.restart(&name, &[]).await.map(drop);
-                        return Some(format!("{name} had old settings; restarted: {restarted:?}"));
-                    }
-                    other => return Some(format!("{name} is ACTIVE_HEALTHY and {other:?}")),
+                    other => return Some(format!("{name} is {} and {other:?}", project.status)),
                 }
             }
         }
