@@ -20,7 +20,7 @@ test: ## run every test, on a Docker Engine (started for the occasion if none an
 	@scripts/with-engine scripts/run-tests
 
 other-engines: ## the Docker backend as an ordinary user: on this machine's engine, and on a rootless one (as root)
-	@scripts/setup test
+	@scripts/setup other-engines
 	@scripts/with-engine scripts/other-engines
 
 soak: ## what does not fit every run: all crash points, many zombies and restarts, the upgrade (an hour or more)
