@@ -20,10 +20,10 @@ const REQUESTS: [(&str, usize); 9] = [
     // What is there once more; signals and starts.
     ("restart one", 13),
     ("restart", 27),
-    // What is there, before and after; signals; removals.
-    ("pause", 23),
+    // What is there, before and after; signals; removals; which Freehold in a container is still in the network.
+    ("pause", 24),
     ("resume", 25),
-    ("destroy", 16),
+    ("destroy", 17),
 ];
 
 /// How many times one container may be looked at closely in one call: before it is stopped or started, before it is asked,
