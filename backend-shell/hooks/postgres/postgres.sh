@@ -78,11 +78,15 @@ make_folder() {
 
 tenant_exists() { id -u "$tenant" >/dev/null 2>&1; }
 
-# useradd and userdel fail when another one runs, so they take turns. The home is nowhere that anything is looked for:
-# it tells `inventory` which data folder the user belongs to.
+# add_or_remove PROGRAM ARGUMENT...: useradd or userdel. They fail when another one runs, so they take turns. One that is
+# killed in the middle leaves a user without a group, so each has a session of its own and ends as it would, whatever
+# becomes of this hook.
+add_or_remove() { flock /run/freehold-users.lock setsid "$@"; }
+
+# The home is nowhere that anything is looked for: it tells `inventory` which data folder the user belongs to.
 make_tenant() {
     if [ "$uid" != 0 ] || tenant_exists; then return; fi
-    flock /run/freehold-users.lock useradd --system --user-group --no-log-init --no-create-home \
+    add_or_remove useradd --system --user-group --no-log-init --no-create-home \
         --home-dir "$PROJECT_ROOT/home" --shell /usr/sbin/nologin "$tenant" ||
         fail 70 "add the system user $tenant"
 }
@@ -92,7 +96,7 @@ make_tenant() {
 remove_tenant() {
     if [ "$uid" != 0 ] || ! tenant_exists; then return; fi
     as_tenant find /tmp /var/tmp /dev/shm -xdev -user "$tenant" -delete 2>/dev/null || true
-    flock /run/freehold-users.lock userdel --force "$tenant" || fail 70 "remove the system user $tenant"
+    add_or_remove userdel --force "$tenant" || fail 70 "remove the system user $tenant"
 }
 
 # --- PostgreSQL's programs ---------------------------------------------------------------------------------------------
