@@ -32,6 +32,15 @@ pub(crate) enum Purpose {
     Again,
 }
 
+/// What became of a container that was to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// It runs, or has done what it had to.
+    Up,
+    /// The engine has no such container.
+    Gone,
+}
+
 /// Brings one project up.
 #[derive(Debug)]
 pub(crate) struct Apply<'a> {
@@ -188,14 +197,23 @@ impl Apply<'_> {
         stages: &Stages,
     ) -> Result<()> {
         let service = node.service.as_str();
-        let id = match observed.container(service) {
+        let mut id = match observed.container(service) {
             Some(container) => container.id.clone(),
             None => self.create(node, graph).await?,
         };
         stages.open(&node.gates).await;
-        let started = self.start(&id, node, graph).await;
+        let mut started = self.start(&id, node, graph).await;
+        if matches!(started, Ok(Start::Gone)) {
+            // A removal that was given up, and that the engine went on with, landed only now.
+            id = self.create(node, graph).await?;
+            started = self.start(&id, node, graph).await;
+        }
         let ready = match started {
-            Ok(()) => {
+            Ok(Start::Gone) => {
+                Err(Error::new(Kind::Unavailable, "start container: it was removed meanwhile")
+                    .with("service", service))
+            }
+            Ok(Start::Up) => {
                 stages.reach(&node.service, Stage::Started);
                 self.mend_passwords(&id, node, graph).await?;
                 self.ctx.step("wait until ready", service).await?;
@@ -228,19 +246,17 @@ impl Apply<'_> {
     }
 
     /// Starts a container unless it runs, or was a job that is done.
-    async fn start(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
+    async fn start(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<Start> {
         let (engine, service) = (&self.watch.engine, node.service.as_str());
         let named = |error| at("start container", service, error);
         let state = engine.state(self.ctx, id).await.map_err(named)?;
-        let Some(state) = state else {
-            return Err(Error::internal("start container: somebody else removed it").with("service", service));
-        };
+        let Some(state) = state else { return Ok(Start::Gone) };
         if state.paused {
             self.ctx.step("unpause container", service).await?;
-            return engine.unpause_container(self.ctx, id).await.map_err(named);
+            return engine.unpause_container(self.ctx, id).await.map(|()| Start::Up).map_err(named);
         }
         if state.running || state.restarting || (node.job && state.is_done()) {
-            return Ok(());
+            return Ok(Start::Up);
         }
         if !state.started {
             self.give_files(id, node).await?;
@@ -254,7 +270,15 @@ impl Apply<'_> {
         });
         let _permit = permit.await?;
         self.ctx.step("start container", service).await?;
-        engine.start_container(self.ctx, id).await.map_err(named)
+        match engine.start_container(self.ctx, id).await {
+            // It also says so of a network that is gone.
+            Err(error)
+                if error.is_not_found() && engine.state(self.ctx, id).await.map_err(named)?.is_none() =>
+            {
+                Ok(Start::Gone)
+            }
+            other => other.map(|()| Start::Up).map_err(named),
+        }
     }
 
     /// Writes configs and secrets into a container before its very first start. It is made anew when they change.
