@@ -22,6 +22,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How much of an answer is passed on, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
+/// How much of an answer is read whole, in bytes: a tenant decides how long it is, and the memory is everybody's.
+const MOST_AT_ONCE: usize = 8 * 1024 * 1024;
+/// How much of a refusal is told, in characters.
+const MOST_WORDS: usize = 4_096;
 
 /// One service of one project.
 #[derive(Debug)]
@@ -148,10 +152,39 @@ pub(crate) fn passed_on(answer: reqwest::Response) -> Response {
     response
 }
 
+/// Reads an answer whole.
+///
+/// # Errors
+/// `Unavailable` if it breaks off or is too long.
+pub(crate) async fn whole(mut answer: reqwest::Response, what: &str) -> Result<Vec<u8>> {
+    let unavailable = |why: &str| Error::new(Kind::Unavailable, format!("read {what}: {why}"));
+    let mut read = Vec::new();
+    while let Some(chunk) =
+        answer.chunk().await.map_err(|cause| unavailable("it breaks off").because(cause))?
+    {
+        if read.len() + chunk.len() > MOST_AT_ONCE {
+            return Err(unavailable(&format!("it is longer than {MOST_AT_ONCE} bytes")));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read)
+}
+
+/// Reads an answer whole, as JSON.
+///
+/// # Errors
+/// As [`whole`]; `Unavailable` for what is no JSON.
+pub(crate) async fn value(answer: reqwest::Response, what: &str) -> Result<serde_json::Value> {
+    let read = whole(answer, what).await?;
+    serde_json::from_slice(&read)
+        .map_err(|cause| Error::new(Kind::Unavailable, format!("read {what}")).because(cause))
+}
+
 /// What a service refused, in the words that Studio and its kin read: `message`.
 pub(crate) async fn refusal(call: &Call, answer: reqwest::Response) -> Response {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let body: serde_json::Value = answer.json().await.unwrap_or_default();
+    let body = value(answer, "a refusal").await.unwrap_or_default();
     let said = ["message", "error", "msg"].into_iter().find_map(|field| body.get(field)?.as_str());
-    error::refusal(status, "upstream", said.unwrap_or("the project's service refused"), call.request_id())
+    let said: String = said.unwrap_or("the project's service refused").chars().take(MOST_WORDS).collect();
+    error::refusal(status, "upstream", &said, call.request_id())
 }

@@ -1,7 +1,7 @@
 //! SQL on a project's own database, and the types that are made of it.
 
 use freehold_core::{
-    Error, Kind, Result,
+    Error, Result,
     accounts::{Action, Resource},
 };
 use reqwest::Method as Verb;
@@ -83,8 +83,7 @@ async fn typescript(call: Call) -> Result<Response> {
     if !answer.status().is_success() {
         return Ok(upstream::refusal(&call, answer).await);
     }
-    let types = answer.text().await.map_err(|error| {
-        Error::new(Kind::Unavailable, "read the types that the project's postgres-meta made").because(error)
-    })?;
+    let types = upstream::whole(answer, "the types that the project's postgres-meta made").await?;
+    let types = String::from_utf8_lossy(&types);
     Ok(json(StatusCode::OK, &object!({ "types": types })))
 }

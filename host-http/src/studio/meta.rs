@@ -10,7 +10,11 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json as object};
 
 use super::{keys::Keys, view::View};
-use crate::{call::Call, cryptojs, upstream::Upstream};
+use crate::{
+    call::Call,
+    cryptojs,
+    upstream::{self, Upstream},
+};
 
 /// Where postgres-meta is behind a project's gateway (Supabase's `kong.yml`, route `/pg/`).
 const PATH: &str = "/pg";
@@ -91,7 +95,8 @@ fn url(view: &View, user: &str, password: &str) -> Result<SecretString> {
 }
 
 /// Makes sure of the role that only reads: it reads whatever there is, and every transaction of it begins as one that
-/// writes nothing. That it cannot write is because it owns nothing and was given nothing. Its password goes there as a
+/// writes nothing. It owns nothing and was given nothing, so it guards against mistakes; it is no boundary: SQL may end
+/// such a transaction's mode, and then call a function that the project lets everybody call and that writes as its owner. Its password goes there as a
 /// verifier alone; its comment says of which key the password was made, so that another key makes another.
 async fn ensure_reader(call: &Call, own: &Upstream, key: &HashKey, password: &str) -> Result<()> {
     let mark = key.hash(MARK);
@@ -120,9 +125,7 @@ async fn ensure_reader(call: &Call, own: &Upstream, key: &HashKey, password: &st
 pub(crate) async fn run(call: &Call, meta: &Upstream, sql: &str) -> Result<Value> {
     let answer = meta.ask(call, Method::POST, "/query", Some(&object!({ "query": sql }))).await?;
     let status = answer.status();
-    let body: Value = answer.json().await.map_err(|error| {
-        Error::new(Kind::Unavailable, "read what the project's postgres-meta answered").because(error)
-    })?;
+    let body = upstream::value(answer, "what the project's postgres-meta answered").await?;
     if status.is_success() {
         return Ok(body);
     }

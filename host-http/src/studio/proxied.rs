@@ -107,11 +107,7 @@ pub(super) async fn read(
     if !answer.status().is_success() {
         return Ok(Err(upstream::refusal(call, answer).await));
     }
-    let unreadable = |cause: reqwest::Error| {
-        Error::new(freehold_core::Kind::Unavailable, format!("read what the {} answered", part.title()))
-            .because(cause)
-    };
-    answer.json().await.map(Ok).map_err(unreadable)
+    upstream::value(answer, &format!("what the {} answered", part.title())).await.map(Ok)
 }
 
 /// A parameter of our path as a part of another: it leads nowhere else.

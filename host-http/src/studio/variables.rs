@@ -88,6 +88,11 @@ impl<'a> Variables<'a> {
 }
 
 impl Changes {
+    /// Whether a setting is to have another value.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Brings them into force: the project restarts what they concern. Nothing is done where nothing changes.
     ///
     /// # Errors

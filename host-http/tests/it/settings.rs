@@ -147,6 +147,16 @@ async fn auth_settings_are_told_and_changed_and_its_secrets_only_changed() {
         let (refused, body) = world.change("auth", body).await;
         assert!(refused == status && body["message"].as_str().unwrap().contains(field), "{body}");
     }
+    // The password goes to no other server than the one that it was given for.
+    let elsewhere =
+        world.change("auth", json!({ "SMTP_HOST": "mail.example.com", "SMTP_PASS": "********" })).await;
+    assert!(
+        elsewhere.0 == 400 && elsewhere.1["message"].as_str().unwrap().contains("SMTP_PASS"),
+        "{elsewhere:?}"
+    );
+    let moved =
+        world.change("auth", json!({ "SMTP_HOST": "mail.example.com", "SMTP_PASS": "hunter2" })).await;
+    assert_eq!((moved.0, &moved.1["SMTP_HOST"]), (200, &json!("mail.example.com")));
     let secret = world.change("auth", json!({ "SMTP_PASS": ["hunter3"] })).await.1;
     assert!(!secret.to_string().contains("hunter3"), "{secret}");
 }

@@ -113,6 +113,13 @@ pub(crate) async fn change(call: &Call, view: &View, sent: &Map<String, Value>) 
         let text = written(field, *form, value)?;
         variables.change(&mut changes, field, name, text)?;
     }
+    let moves = ["SMTP_HOST", "SMTP_PORT"].into_iter().any(|name| changes.has(name));
+    let given = sent.get("SMTP_PASS").is_some_and(|value| value.as_str() != Some(STARS));
+    if moves && variables.is_set("SMTP_PASS") && !given {
+        // Another server would be told a password that whoever names it may not read.
+        let message = "must be given anew, or emptied, where SMTP_HOST or SMTP_PORT changes";
+        return Err(Error::invalid("SMTP_PASS", message));
+    }
     changes.apply(call, view).await
 }
 
