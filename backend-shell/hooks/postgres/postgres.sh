@@ -182,32 +182,37 @@ check_port() {
     fi
 }
 
-# Starts the server unless it runs, and waits until it answers.
+# is_ready PID: waits until the server answers. Not if it ends before.
+is_ready() {
+    until as_tenant "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
+        alive "$1" || return 1
+        sleep 0.05
+    done
+}
+
+# Starts the server unless it runs, and waits until it answers. One that runs may still be on its way up, or down, from a
+# call that was cut off.
 start_server() {
-    if ! server_pid >/dev/null; then
-        kill_tenant
-        # With nobody left, what names a server names a dead one, or a stranger who was given its process id.
-        as_tenant rm -f "$data/postmaster.pid" "$run/.s.PGSQL.$port" "$run/.s.PGSQL.$port.lock"
-        check_port
-        configure_server
-        # What is on the command line no ALTER SYSTEM of the tenant's can change. The server outlives the hook, so it
-        # gets a session of its own and lets go of the lock and of standard input.
-        (
-            eval "exec $FREEHOLD_LOCK_FD>&-"
-            exec_as_tenant setsid sh -c 'umask 077; log=$1; shift; exec "$@" </dev/null >>"$log" 2>&1' sh "$log" \
-                "$bin/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 \
-                -c unix_socket_directories="$run" -c unix_socket_permissions=0700 -c hba_file="$data/pg_hba.conf" \
-                -c ident_file="$data/pg_ident.conf" -c logging_collector=off -c lc_messages=C
-        ) &
-        starting=$!
-        until as_tenant "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
-            alive "$starting" || {
-                as_tenant tail -n 20 "$log" >&2
-                fail 70 "start PostgreSQL on port $port: it ended, see the log"
-            }
-            sleep 0.05
-        done
-    fi
+    if starting=$(server_pid) && is_ready "$starting"; then return; fi
+    kill_tenant
+    # With nobody left, what names a server names a dead one, or a stranger who was given its process id.
+    as_tenant rm -f "$data/postmaster.pid" "$run/.s.PGSQL.$port" "$run/.s.PGSQL.$port.lock"
+    check_port
+    configure_server
+    # What is on the command line no ALTER SYSTEM of the tenant's can change. The server outlives the hook, so it
+    # gets a session of its own and lets go of the lock and of standard input.
+    (
+        eval "exec $FREEHOLD_LOCK_FD>&-"
+        exec_as_tenant setsid sh -c 'umask 077; log=$1; shift; exec "$@" </dev/null >>"$log" 2>&1' sh "$log" \
+            "$bin/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 \
+            -c unix_socket_directories="$run" -c unix_socket_permissions=0700 -c hba_file="$data/pg_hba.conf" \
+            -c ident_file="$data/pg_ident.conf" -c logging_collector=off -c lc_messages=C
+    ) &
+    starting=$!
+    is_ready "$starting" || {
+        as_tenant tail -n 20 "$log" >&2
+        fail 70 "start PostgreSQL on port $port: it ended, see the log"
+    }
 }
 
 # Who may come in how: people with a password, we through the socket as the tenant's system user.
