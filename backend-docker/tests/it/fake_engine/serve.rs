@@ -185,6 +185,8 @@ async fn print(upgrade: hyper::upgrade::OnUpgrade, text: &str) {
     // Whoever asked may have hung up.
     let _ = stream.write_all(&frame).await;
     let _ = stream.shutdown().await;
+    // A socket that is closed with something unread in it takes back what was printed.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 fn refused(status: u16) -> Response<Body> {
