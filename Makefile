@@ -6,9 +6,6 @@
 # cargo would take make's own job server for its own.
 unexport MAKEFLAGS MFLAGS
 
-# An archive knows nothing of the workspace's profile; with it, what `make test` compiled is not compiled again.
-workspace_profile := --config 'profile.dev.debug="line-tables-only"' --config 'profile.dev.package."*".debug=false'
-
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
@@ -36,7 +33,7 @@ deny: ## licences, sources and advisories of all dependencies (needs cargo-deny)
 	cargo deny --all-features check
 
 package: ## build every library from the archive that would be published
-	cargo package --workspace --exclude freehold-examples --exclude freehold-tests $(workspace_profile)
+	@scripts/package
 
 bench: ## time stacks against docker compose on the same engine (an idle machine, half an hour)
 	@scripts/setup test
