@@ -13,12 +13,13 @@ use freehold_host::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Failure, Result};
+use crate::{
+    config::MASK,
+    exit::{Failure, Result},
+};
 
 /// How long to wait before GoTrue is tried for the second time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// What is printed in place of a secret.
-const MASK: &str = "***";
 
 /// How people are known. Each text may come from the environment instead, by the name at its side.
 #[derive(Clone, Debug, Default, Deserialize)]

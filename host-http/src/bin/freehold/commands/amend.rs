@@ -7,7 +7,7 @@ use freehold_host::wire::{Accepted, AmendProject, Limits, Project, ReconfigurePr
 
 use super::{
     Session,
-    create::{bytes, excluded, secrets},
+    create::{bytes, secrets},
 };
 use crate::{
     cli::{ReconfigureArguments, Target},
@@ -61,7 +61,7 @@ pub(super) async fn reconfigure(session: &Session, arguments: &ReconfigureArgume
         variables: arguments.variables.as_deref().map(env_file::read).transpose()?,
         secrets: secrets(arguments.secrets.as_deref())?,
         rotate: BTreeSet::new(),
-        excluded_services: excluded(&arguments.excluded, arguments.exclude_nothing),
+        excluded_services: arguments.exclusions.said().map(<[String]>::to_vec),
         limits,
     };
     if request.variables.is_none()

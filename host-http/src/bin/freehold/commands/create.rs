@@ -36,19 +36,10 @@ fn request(arguments: &CreateArguments) -> Result<CreateProject> {
         secrets: secrets(arguments.secrets.as_deref())?,
         variables: arguments.variables.as_deref().map(env_file::read).transpose()?.unwrap_or_default(),
         annotations: arguments.annotations.iter().cloned().collect(),
-        excluded_services: excluded(&arguments.excluded, arguments.exclude_nothing),
+        excluded_services: arguments.exclusions.said().map(<[String]>::to_vec),
         limits: Limits { memory_bytes: arguments.memory.map(bytes), cpus: arguments.cpus },
         first_run: arguments.first_run.iter().map(|path| first_run(path)).collect::<Result<_>>()?,
     })
-}
-
-/// The services that are not to run: none named is not the same as no service.
-pub(super) fn excluded(services: &[String], nothing: bool) -> Option<Vec<String>> {
-    match (nothing, services.is_empty()) {
-        (true, _) => Some(Vec::new()),
-        (false, true) => None,
-        (false, false) => Some(services.to_vec()),
-    }
 }
 
 /// The secrets of a file, if one is named.

@@ -41,12 +41,8 @@ fn changed(mut defaults: ProjectDefaults, arguments: &DefaultsArguments) -> Resu
     if let Some(stack) = &arguments.stack {
         defaults.stack = Some(stack.parse()?);
     }
-    if !arguments.excluded.is_empty() || arguments.exclude_nothing {
-        let names = arguments
-            .excluded
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, freehold_core::Error>>()?;
+    if let Some(services) = arguments.exclusions.said() {
+        let names = services.iter().map(|name| name.parse()).collect::<Result<_, freehold_core::Error>>()?;
         defaults.excluded_services = Some(names);
     }
     Ok(defaults)
