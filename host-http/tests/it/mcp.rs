@@ -24,13 +24,7 @@ struct Mcp {
 impl Mcp {
     /// The server with a personal access token of the owner's, before the host of these people.
     async fn new(people: &People) -> Option<Self> {
-        let program = match fetched("mcp-server") {
-            Ok(program) => program,
-            Err(reason) => {
-                eprintln!("skipped: {reason}");
-                return None;
-            }
-        };
+        let program = fetched("mcp-server")?;
         let path = "/api/platform/profile/access-tokens";
         let made = people.send("POST", path, Some(&session("owner")), &json!({ "name": "mcp" })).await.json();
         let token = made["access_token"].as_str().unwrap();
@@ -38,8 +32,7 @@ impl Mcp {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(warp::serve(people.filter.clone()).incoming(listener).run());
-        let mut server = Command::new("node")
-            .arg(program)
+        let mut server = Command::new(program)
             .args(["--api-url", &url])
             // Its tool for documentation asks supabase.com.
             .args(["--features", "account,database,debugging,development,functions,branching,storage"])
