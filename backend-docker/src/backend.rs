@@ -96,6 +96,12 @@ impl DockerBackend {
         })
     }
 
+    /// Whether this process runs in a container that becomes a member of every project's network. What it looks up by a
+    /// short name may then be answered by a project's service of that name.
+    pub fn joins_networks(&self) -> bool {
+        matches!(self.watch.vantage, Vantage::Container(_))
+    }
+
     /// The stack that a project is pinned to: the kept one, or the one on offer if it is still the same, which is kept
     /// from then on.
     async fn stack(&self, runtime: &Runtime) -> Result<Arc<Stack>> {

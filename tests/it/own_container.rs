@@ -212,3 +212,17 @@ fn a_state_folder_that_the_engine_does_not_see_is_refused_with_the_option_that_m
     let expected = format!("`--volume {0}/docker:{0}/docker`", state.display());
     assert!(host.log().contains(&expected), "{}", host.log());
 }
+
+#[test]
+fn a_store_by_a_short_name_is_refused_because_a_service_of_a_project_could_answer_to_it() {
+    if !docker_engine() {
+        return;
+    }
+    let host = Contained::new(24_400);
+    let config = host.folder.path().join("freehold.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(config, text + "[store]\nurl = \"postgres://freehold@db/freehold\"\n").unwrap();
+    host.run(&host.same_path()).unwrap();
+    assert_eq!(docker(&["wait", &host.name]).unwrap(), "2");
+    assert!(host.log().contains("store: ") && host.log().contains("a name with a dot"), "{}", host.log());
+}

@@ -111,6 +111,13 @@ impl AccountsConfig {
         &self.origins
     }
 
+    /// Where secrets are sent to and keys are taken from, by the setting that says so.
+    #[cfg(feature = "docker")]
+    pub(crate) fn servers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [("gotrue_url", &self.gotrue_url), ("jwks_url", &self.jwks_url)];
+        named.into_iter().filter_map(|(setting, url)| Some((setting, url.as_deref()?)))
+    }
+
     /// What is printed of it.
     pub(crate) fn shown(&self) -> Shown<'_> {
         let masked = |secret: &Option<Secret>| secret.as_ref().map(|_| MASK);

@@ -1,6 +1,8 @@
 //! The host's configuration: one file, overridden by `FREEHOLD_*`, overridden by flags.
 
 mod control;
+#[cfg(feature = "docker")]
+mod short_names;
 mod show;
 mod store;
 mod target;

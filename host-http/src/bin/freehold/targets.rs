@@ -23,7 +23,7 @@ const DISCOVERY: Duration = Duration::from_secs(5);
 /// Naming the target whose configuration is wrong.
 pub(crate) async fn add(mut builder: ControlPlaneBuilder, config: &Config) -> Result<ControlPlaneBuilder> {
     for (name, target) in &config.targets {
-        let backend = backend(target, config.state.join(name.as_str())).await;
+        let backend = backend(target, config, config.state.join(name.as_str())).await;
         let backend = backend.map_err(|failure| failure.during(&format!("target {name}")))?;
         builder = builder.target(name.clone(), backend, target.settings);
     }
@@ -32,25 +32,25 @@ pub(crate) async fn add(mut builder: ControlPlaneBuilder, config: &Config) -> Re
             Ok(backend) => {
                 builder = builder.target(TargetName::new("docker")?, backend, TargetSettings::default());
             }
-            Err(failure) => tracing::info!(reason = failure.message(), "no Docker target: no engine answers"),
+            Err(failure) => tracing::info!(reason = failure.message(), "no Docker target"),
         }
     }
     Ok(builder)
 }
 
-async fn backend(target: &TargetConfig, folder: PathBuf) -> Result<Arc<dyn Backend>> {
+async fn backend(target: &TargetConfig, config: &Config, folder: PathBuf) -> Result<Arc<dyn Backend>> {
     let table = target.config.clone();
     match target.kind {
         TargetKind::Mock if table.is_empty() => Ok(Arc::new(MemoryBackend::new()?)),
         TargetKind::Mock => Err(Failure::usage("config: a mock target takes none")),
         TargetKind::Shell => shell(table, folder),
-        TargetKind::Docker => docker(table, folder).await,
+        TargetKind::Docker => docker(table, config, folder).await,
     }
 }
 
 /// The machine's own engine, if that answers.
 async fn discover_docker(config: &Config) -> Result<Arc<dyn Backend>> {
-    let backend = docker(toml::Table::new(), config.state.join("docker")).await?;
+    let backend = docker(toml::Table::new(), config, config.state.join("docker")).await?;
     backend.describe(&Context::new(DISCOVERY)).await?;
     Ok(backend)
 }
@@ -67,7 +67,7 @@ fn shell(_: toml::Table, _: PathBuf) -> Result<Arc<dyn Backend>> {
 }
 
 #[cfg(feature = "docker")]
-async fn docker(mut table: toml::Table, folder: PathBuf) -> Result<Arc<dyn Backend>> {
+async fn docker(mut table: toml::Table, config: &Config, folder: PathBuf) -> Result<Arc<dyn Backend>> {
     table.entry("data_root").or_insert_with(|| text(folder));
     table.entry("stacks").or_insert_with(|| toml::Value::Array(Vec::new()));
     if let Some(host) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
@@ -76,7 +76,11 @@ async fn docker(mut table: toml::Table, folder: PathBuf) -> Result<Arc<dyn Backe
     if let Some(file) = docker_config() {
         table.entry("docker_config").or_insert_with(|| text(file));
     }
-    Ok(Arc::new(freehold_docker::DockerBackend::connect(parse(table)?).await?))
+    let backend = freehold_docker::DockerBackend::connect(parse(table)?).await?;
+    if backend.joins_networks() {
+        config.refuse_short_names()?;
+    }
+    Ok(Arc::new(backend))
 }
 
 /// The configuration of the Docker client of whoever runs this program, where the client itself looks for it.
@@ -88,7 +92,7 @@ fn docker_config() -> Option<PathBuf> {
 }
 
 #[cfg(not(feature = "docker"))]
-async fn docker(_: toml::Table, _: PathBuf) -> Result<Arc<dyn Backend>> {
+async fn docker(_: toml::Table, _: &Config, _: PathBuf) -> Result<Arc<dyn Backend>> {
     Err(Failure::usage("this program was built without Docker targets"))
 }
 
