@@ -62,8 +62,11 @@ impl Client {
     /// The host at a URL.
     ///
     /// # Errors
-    /// If no client can be made at all.
+    /// If the URL is none, or no client can be made at all.
     pub(crate) fn new(url: String, token: Token) -> Result<Self> {
+        if !reqwest::Url::parse(&url).is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
+            return Err(Failure::usage(format!("--url: {url} is not http://HOST:PORT")));
+        }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             // A proxy of the environment is not where the host is.

@@ -83,6 +83,7 @@ impl Config {
             None => state::default_folder()?,
         };
         let (targets, discover_docker) = target::targets(arguments, file.targets)?;
+        file.control.validate()?;
         let store = store::store(arguments, file.store, path.as_deref())?;
         Ok(Self {
             file: path,
@@ -105,11 +106,15 @@ impl Config {
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("read {}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| {
-        // The parser's own display shows the whole line, which may hold a password.
+    // The parser's own display shows the whole line, which may hold a password.
+    let wrong = |field: &str, error: &toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
-    })
+        let field = if field == "." { String::new() } else { format!("{field}: ") };
+        Failure::usage(format!("{}, line {line}: {field}{}", path.display(), error.message()))
+    };
+    let document = toml::Deserializer::parse(&text).map_err(|error| wrong(".", &error))?;
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| wrong(&error.path().to_string(), error.inner()))
 }
 
 #[cfg(test)]
@@ -143,6 +148,22 @@ mod tests {
             assert!(failure.message().contains(part), "{part} is not in {failure:?}");
         }
         assert_eq!(failure.code(), 2);
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_named_by_its_field_and_what_cannot_work_is_told_at_once() {
+        for (file, part) in [
+            ("listen = \"localhost\"\n", "line 1: listen: "),
+            ("[control]\nattempts = \"many\"\n", "line 2: control.attempts: "),
+            ("[control]\nattempts = 0\n", "[control] attempts: "),
+            (
+                "[targets.a]\nkind = \"mock\"\nsettings = { max_operations = 0 }\n",
+                "target a: settings: max_op",
+            ),
+        ] {
+            let failure = load(file, HostArguments::default()).unwrap_err();
+            assert!(failure.message().contains(part) && failure.code() == 2, "{part} is not in {failure:?}");
+        }
     }
 
     #[test]

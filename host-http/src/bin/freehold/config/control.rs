@@ -5,6 +5,8 @@ use std::time::Duration;
 use freehold_core::control_plane::Settings;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{Failure, Result};
+
 const DAY: u64 = 24 * 3600;
 
 /// How the control plane works.
@@ -56,6 +58,14 @@ impl Default for ControlConfig {
 }
 
 impl ControlConfig {
+    /// Checks that the parts fit each other.
+    ///
+    /// # Errors
+    /// Naming the setting.
+    pub(super) fn validate(&self) -> Result<()> {
+        self.settings().validate().map_err(|error| Failure::usage(format!("[control] {error}")))
+    }
+
     /// What it comes to for the control plane.
     pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings {

@@ -37,11 +37,15 @@ impl TargetConfig {
 /// flags go before `file`, and where neither names any there is one of hook programs.
 ///
 /// # Errors
-/// If the flags' stacks have no one target to go to.
+/// If a target's settings cannot work, or the flags' stacks have no one target to go to.
 pub(super) fn targets(
     arguments: &HostArguments,
     file: BTreeMap<TargetName, TargetConfig>,
 ) -> Result<(BTreeMap<TargetName, TargetConfig>, bool)> {
+    for (name, target) in &file {
+        let wrong = |error| Failure::usage(format!("target {name}: settings: {error}"));
+        target.settings.validate().map_err(wrong)?;
+    }
     let configured = !arguments.targets.is_empty() || !file.is_empty();
     let mut targets = match (arguments.targets.as_slice(), configured) {
         ([], true) => file,
