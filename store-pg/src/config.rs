@@ -74,6 +74,7 @@ impl Config {
     pub async fn check_password(&self) -> Result<(), Error> {
         let options = self.connect_options()?;
         let opened = tokio::time::timeout(self.acquire_timeout(), PgConnection::connect_with(&options)).await;
+        let server = format!("{}:{}", options.get_host(), options.get_port());
         let verb = "log in to the store";
         match opened {
             Ok(Ok(connection)) => Ok(connection.close().await.during("close a connection")?),
@@ -82,8 +83,13 @@ impl Config {
                 let statement = format!("ALTER ROLE \"{role}\" PASSWORD '…';");
                 Err(password_refused(verb).with("statement", statement))
             }
-            Ok(opened) => Ok(opened.map(drop).during(verb)?),
-            Err(_) => Err(Error::new(Kind::Unavailable, format!("{verb}: no answer in time"))),
+            Ok(opened) => {
+                opened.map(drop).during(verb).map_err(|error| Error::from(error).with("server", server))
+            }
+            Err(_) => {
+                Err(Error::new(Kind::Unavailable, format!("{verb}: no answer in time"))
+                    .with("server", server))
+            }
         }
     }
 
@@ -103,6 +109,8 @@ impl Config {
             })?;
         let timeout = self.statement_timeout_secs.saturating_mul(1000);
         Ok(options.application_name("freehold").options([
+            // What a migration finds there already is no news.
+            ("client_min_messages", "warning".to_owned()),
             ("statement_timeout", timeout.to_string()),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.to_owned()),
         ]))

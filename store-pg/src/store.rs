@@ -68,9 +68,12 @@ impl PgStore {
                 })
             })
             .connect_with(config.connect_options()?)
-            .await
-            .during("connect to the store")?;
-        Self::from_pool(pool).await
+            .await;
+        if let Err(sqlx::Error::PoolTimedOut) = pool {
+            // The pool tells how long it tried, and not what it met.
+            config.check_password().await?;
+        }
+        Self::from_pool(pool.during("connect to the store")?).await
     }
 
     /// Uses a pool that the caller has: its connections are shared, and one more is opened to listen.
