@@ -73,7 +73,7 @@ async fn live(targets: Targets, target: &str, secret: &str) -> Host {
     assert_eq!(spy.end(), [""; 0], "in the arguments of a process");
     let log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let log = String::from_utf8_lossy(&log);
-    assert!(log.contains("settled"), "the log is captured");
+    assert!(log.contains("ended"), "the log is captured");
     assert!(!log.contains(CANARY), "{}", log.lines().find(|line| line.contains(CANARY)).unwrap_or_default());
     host
 }

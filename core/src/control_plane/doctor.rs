@@ -348,7 +348,8 @@ impl Inner {
             }
         }
         tracing::warn!(
-            project = %reference, target = %target.name, resources = ?finding.resources, since = ?finding.since,
+            project = %reference, target = %target.name, resources = ?finding.resources,
+            since = finding.since.map(tracing::field::display),
             "removing what has no owner"
         );
         let destroyed = target.backend.destroy(ctx, reference);

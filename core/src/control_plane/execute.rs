@@ -170,12 +170,16 @@ impl Inner {
                         End::Ended { state, .. } => Some(*state),
                         End::Released { .. } => None,
                     };
+                    let error = settlement.error.as_ref().map(|error| error.chain.as_str());
+                    let status = project.status;
                     if let Some(state) = ended {
                         self.counters.count_end(claimed.operation.kind, state);
                     }
-                    let error =
-                        settlement.error.as_ref().map(|error| error.chain.as_str()).unwrap_or_default();
-                    tracing::info!(state = ?ended, status = %project.status, error, "settled");
+                    match ended {
+                        None => tracing::info!(%status, error, "handed back, to be tried again"),
+                        Some(OperationState::Failed) => tracing::warn!(%status, error, "failed"),
+                        Some(state) => tracing::info!(%status, error, %state, "ended"),
+                    }
                     return;
                 }
                 Err(error) if error.kind() == Kind::Unavailable && Instant::now() < until => {

@@ -16,7 +16,7 @@ pub(crate) fn start(filter: &str) -> Result<()> {
     if io::stderr().is_terminal() {
         log.compact().init();
     } else {
-        log.json().flatten_event(true).init();
+        log.json().flatten_event(true).with_span_list(false).init();
     }
     Ok(())
 }

@@ -166,7 +166,8 @@ pub(crate) fn finding(finding: &Finding) -> String {
     if !resources.is_empty() {
         text = format!("{text}: {}", resources.join(", "));
     }
-    match finding.since {
+    // Of an age that nothing tells the backend says that it is as old as can be.
+    match finding.since.filter(|since| *since > OffsetDateTime::UNIX_EPOCH) {
         Some(since) => format!("{text}, since {}", moment(since)),
         None => text,
     }
