@@ -7,7 +7,7 @@
 unexport MAKEFLAGS MFLAGS
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## build Freehold, start it, create the project "demo" and show how to reach it
 	@scripts/run

@@ -246,14 +246,7 @@ fn ip(arguments: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subnet_that_an_interface_of_the_machine_has_is_refused_with_its_name() {
-    let compose = "
-services:
-  one:
-    image: freehold-test/sql-job:1
-    entrypoint: [sleep, infinity]
-    init: true
-";
-    let folder = stack(compose, "name = \"held\"\n");
+    let folder = stack(SLEEPER, "name = \"held\"\n");
     let Some(fixture) = Fixture::new(folder.path()).await else { return };
     if !std::fs::metadata("/proc/self").is_ok_and(|own| std::os::linux::fs::MetadataExt::st_uid(&own) == 0) {
         eprintln!("skipped: only root can give the machine an interface");

@@ -217,7 +217,7 @@ pub(crate) struct CreateArguments {
     /// Whose it is
     #[arg(long, default_value = "default")]
     pub(crate) organization: String,
-    /// The target; may be left out where there is only one
+    /// The target; may be left out where there is only one, or only one that has the stack
     #[arg(long)]
     pub(crate) target: Option<String>,
     /// The stack; may be left out where the target has only one
