@@ -83,7 +83,7 @@ impl Contained {
             let log = self.log();
             let running = docker(&["inspect", "--format={{.State.Running}}", &self.name]).unwrap();
             assert_eq!(running, "true", "{log}");
-            log.matches("listening").count() >= times
+            log.matches(r#""message":"listening""#).count() >= times
         });
     }
 

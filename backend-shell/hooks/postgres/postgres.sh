@@ -83,10 +83,13 @@ tenant_exists() { id -u "$tenant" >/dev/null 2>&1; }
 # becomes of this hook.
 add_or_remove() { flock /run/freehold-users.lock setsid "$@"; }
 
-# The home is nowhere that anything is looked for: it tells `inventory` which data folder the user belongs to.
+# The home is nowhere that anything is looked for: it tells `inventory` which data folder the user belongs to. The number
+# is one that nobody else gives: a user of a container is the same to the kernel as the machine's user of that number, and
+# `kill_tenant` would reach it (images number theirs as Debian does, up to 65535; /etc/subuid begins at 100000).
 make_tenant() {
     if [ "$uid" != 0 ] || tenant_exists; then return; fi
     add_or_remove useradd --system --user-group --no-log-init --no-create-home \
+        -K SYS_UID_MIN=70000 -K SYS_UID_MAX=99999 -K SYS_GID_MIN=70000 -K SYS_GID_MAX=99999 \
         --home-dir "$PROJECT_ROOT/home" --shell /usr/sbin/nologin "$tenant" ||
         fail 70 "add the system user $tenant"
 }

@@ -57,6 +57,26 @@ async fn as_root_a_superuser_of_one_database_reaches_neither_us_nor_another_proj
     assert!(program("grep ^NoNewPrivs: /proc/self/status | cut -f 2".to_owned()).unwrap().ends_with('1'));
 }
 
+/// A pause kills all that runs under the number of a project's user, and a container's users have numbers too.
+#[tokio::test]
+async fn as_root_the_number_of_a_project_s_user_is_nobody_else_s() {
+    if !is_root() {
+        println!("skipped: this is about a target that runs as root");
+        return;
+    }
+    let world = World::postgres().await;
+    let projects = [world.project(), world.project()];
+    let mut numbers = Vec::new();
+    for project in &projects {
+        world.backend.provision(&minute(), project).await.unwrap();
+        let server = fs::metadata(format!("/proc/{}", world.server(project).unwrap())).unwrap();
+        assert!((70_000..100_000).contains(&server.uid()), "user {}", server.uid());
+        assert_eq!(server.uid(), server.gid());
+        numbers.push(server.uid());
+    }
+    assert_ne!(numbers[0], numbers[1]);
+}
+
 #[tokio::test]
 async fn as_root_what_a_tenant_started_ends_with_a_pause() {
     if !is_root() {
