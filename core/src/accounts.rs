@@ -39,7 +39,7 @@ pub use self::{
     store::AccountStore,
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Detail, Error, Kind, Result},
     names::{OrganizationId, ServiceName, StackName, Subject, TargetName},
     project_ref::ProjectRef,
 };
@@ -233,6 +233,20 @@ impl fmt::Debug for NewInvitation {
 }
 
 impl Invitation {
+    /// Checks that whoever may take back invitations of these roles may take this one back.
+    ///
+    /// # Errors
+    /// [`AboveCaller`](Detail::AboveCaller).
+    pub fn yields_to(&self, over: &[Role]) -> Result<()> {
+        let role = self.grant.role;
+        if over.contains(&role) {
+            return Ok(());
+        }
+        let message =
+            format!("take the place of the invitation of {}: it is for the role {role}", self.email);
+        Err(Error::detailed(Detail::AboveCaller { role }, message))
+    }
+
     /// Checks that somebody may accept it now.
     ///
     /// # Errors
@@ -320,6 +334,18 @@ pub fn address(email: &str) -> Result<String> {
         return Err(Error::invalid("email", "is no e-mail address"));
     }
     Ok(email)
+}
+
+/// Checks that somebody still holds what whoever changes it saw. The order of grants does not matter.
+///
+/// # Errors
+/// [`LostRace`](Detail::LostRace).
+pub fn check_unchanged(organization: &OrganizationId, held: &[Grant], expected: &[Grant]) -> Result<()> {
+    if held.len() == expected.len() && held.iter().all(|grant| expected.contains(grant)) {
+        return Ok(());
+    }
+    let message = format!("change what a member of {organization} holds: somebody else changed it meanwhile");
+    Err(Error::detailed(Detail::LostRace, message))
 }
 
 /// Checks what a store is to keep of somebody in an organization: each role once, no scope without projects.

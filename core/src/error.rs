@@ -9,6 +9,7 @@ use std::{error::Error as StdError, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    accounts::Role,
     lifecycle::{Status, Trigger},
     operation::OperationId,
     report::Report,
@@ -120,6 +121,11 @@ pub enum Detail {
     Protected,
     /// The row changed between reading and writing it.
     LostRace,
+    /// What stands there is for a role that the caller may not take it from.
+    AboveCaller {
+        /// The role.
+        role: Role,
+    },
     /// The lease on the operation ran out or was taken over.
     LeaseLost,
     /// Events before `oldest` are no longer kept.
@@ -152,6 +158,7 @@ impl Detail {
             | Self::Busy { .. }
             | Self::Protected
             | Self::LostRace
+            | Self::AboveCaller { .. }
             | Self::LeaseLost
             | Self::KeyReused
             | Self::PortTaken { .. }

@@ -100,6 +100,6 @@ impl Superuser {
         if memberships.iter().any(|membership| membership.organization == *organization) {
             return Ok(());
         }
-        store.put_grants(organization, person.id, &[Grant::everywhere(Role::Owner)]).await
+        store.put_grants(organization, person.id, &[], &[Grant::everywhere(Role::Owner)]).await
     }
 }

@@ -11,7 +11,8 @@ use freehold_core::{
     OrganizationId, Result, Subject,
     accounts::{
         AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
-        NewInvitation, Organization, Person, PersonId, ProjectDefaults, address, check_grants, check_name,
+        NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, address, check_grants,
+        check_name,
     },
 };
 
@@ -78,24 +79,25 @@ impl AccountStore for PgStore {
         &self,
         organization: &OrganizationId,
         person: PersonId,
+        expected: &[Grant],
         grants: &[Grant],
     ) -> Result<()> {
         check_grants(grants)?;
-        Ok(grants::put(self.pool(), organization, person, grants).await?)
+        Ok(grants::put(self.pool(), organization, person, expected, grants).await?)
     }
 
-    async fn invite(&self, invitation: &NewInvitation) -> Result<Invitation> {
+    async fn invite(&self, invitation: &NewInvitation, over: &[Role]) -> Result<Invitation> {
         let email = address(&invitation.email)?;
         check_grants(std::slice::from_ref(&invitation.grant))?;
-        Ok(invitations::invite(self.pool(), &email, invitation).await?)
+        Ok(invitations::invite(self.pool(), &email, invitation, over).await?)
     }
 
     async fn invitations(&self, organization: &OrganizationId) -> Result<Vec<Invitation>> {
         Ok(invitations::of(self.pool(), organization).await?)
     }
 
-    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool> {
-        Ok(invitations::delete(self.pool(), organization, id).await?)
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64, over: &[Role]) -> Result<bool> {
+        Ok(invitations::delete(self.pool(), organization, id, over).await?)
     }
 
     async fn invitation(&self, digest: &[u8; 32]) -> Result<Option<Invitation>> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     AccessToken, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken, NewInvitation,
-    Organization, Person, PersonId, ProjectDefaults,
+    Organization, Person, PersonId, ProjectDefaults, Role,
 };
 use crate::{
     error::Result,
@@ -104,23 +104,27 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn members(&self, organization: &OrganizationId) -> Result<Vec<Member>>;
 
-    /// Sets what a person holds in an organization; nothing ends the membership.
+    /// Sets what a person holds in an organization, if that is still what the caller saw; nothing ends the membership.
     ///
     /// # Errors
+    /// [`LostRace`](crate::Detail::LostRace) if they hold something else than `expected`: look again, and decide again.
     /// `NotFound` (either), `InvalidInput` (see [`check_grants`](super::check_grants)), `Conflict` if it would leave
     /// members without an owner.
     async fn put_grants(
         &self,
         organization: &OrganizationId,
         person: PersonId,
+        expected: &[Grant],
         grants: &[Grant],
     ) -> Result<()>;
 
-    /// Keeps an invitation; one for the same address in the same organization becomes this one.
+    /// Keeps an invitation; one for the same address in the same organization becomes this one, if its role is one of
+    /// those that `over` has.
     ///
     /// # Errors
-    /// `NotFound` (organization), `InvalidInput` (address, grant), `AlreadyExists` if somebody of that address is a member.
-    async fn invite(&self, invitation: &NewInvitation) -> Result<Invitation>;
+    /// [`AboveCaller`](crate::Detail::AboveCaller) if that one stays; `NotFound` (organization), `InvalidInput` (address,
+    /// grant), `AlreadyExists` if somebody of that address is a member.
+    async fn invite(&self, invitation: &NewInvitation, over: &[Role]) -> Result<Invitation>;
 
     /// The invitations to an organization, oldest first, those that expired included.
     ///
@@ -128,11 +132,11 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn invitations(&self, organization: &OrganizationId) -> Result<Vec<Invitation>>;
 
-    /// Takes an invitation back. False if there is no such.
+    /// Takes an invitation back, if its role is one of those that `over` has. False if there is no such invitation.
     ///
     /// # Errors
-    /// `Unavailable`.
-    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool>;
+    /// [`AboveCaller`](crate::Detail::AboveCaller) if it stays.
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64, over: &[Role]) -> Result<bool>;
 
     /// The invitation whose token has this digest, also if it has expired.
     ///

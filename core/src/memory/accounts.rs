@@ -13,7 +13,7 @@ use crate::{
     accounts::{
         AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
         NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, Scope, address, check_grants,
-        check_name, united,
+        check_name, check_unchanged, united,
     },
     clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
@@ -246,6 +246,7 @@ impl AccountStore for MemoryAccounts {
         &self,
         organization: &OrganizationId,
         person: PersonId,
+        expected: &[Grant],
         grants: &[Grant],
     ) -> Result<()> {
         check_grants(grants)?;
@@ -255,6 +256,7 @@ impl AccountStore for MemoryAccounts {
             return Err(Error::not_found("organization", organization));
         }
         let key = (organization.clone(), person);
+        check_unchanged(organization, state.grants.get(&key).map_or(&[], Vec::as_slice), expected)?;
         let before = state.grants.remove(&key);
         if !grants.is_empty() {
             let mut grants = grants.to_vec();
@@ -269,7 +271,7 @@ impl AccountStore for MemoryAccounts {
         Ok(())
     }
 
-    async fn invite(&self, new: &NewInvitation) -> Result<Invitation> {
+    async fn invite(&self, new: &NewInvitation, over: &[Role]) -> Result<Invitation> {
         let email = address(&new.email)?;
         check_grants(std::slice::from_ref(&new.grant))?;
         let mut state = self.state();
@@ -285,7 +287,9 @@ impl AccountStore for MemoryAccounts {
         let former = |(_, invitation): &&([u8; 32], Invitation)| {
             invitation.organization == new.organization && invitation.email == email
         };
-        let former = state.invitations.values().find(former).map(|(_, invitation)| invitation.id);
+        let former = state.invitations.values().find(former).map(|(_, invitation)| invitation);
+        former.map_or(Ok(()), |former| former.yields_to(over))?;
+        let former = former.map(|former| former.id);
         let made = Invitation {
             id: former.unwrap_or_else(|| state.next()),
             organization: new.organization.clone(),
@@ -304,10 +308,12 @@ impl AccountStore for MemoryAccounts {
         Ok(all.filter(|invitation| invitation.organization == *organization).cloned().collect())
     }
 
-    async fn delete_invitation(&self, organization: &OrganizationId, id: i64) -> Result<bool> {
+    async fn delete_invitation(&self, organization: &OrganizationId, id: i64, over: &[Role]) -> Result<bool> {
         let mut state = self.state();
-        let there = state.invitations.get(&id).is_some_and(|(_, one)| one.organization == *organization);
-        Ok(there && state.invitations.remove(&id).is_some())
+        let found = state.invitations.get(&id).filter(|(_, one)| one.organization == *organization);
+        let Some((_, invitation)) = found else { return Ok(false) };
+        invitation.yields_to(over)?;
+        Ok(state.invitations.remove(&id).is_some())
     }
 
     async fn invitation(&self, digest: &[u8; 32]) -> Result<Option<Invitation>> {

@@ -1,7 +1,7 @@
 //! Inviting people to an organization. No mail is sent: whoever invites is shown the token once, and passes on the link.
 
 use freehold_core::{
-    Error, Kind, Result,
+    Detail, Error, Kind, Result,
     accounts::{Action, Invitation, NewInvitation, Organization, Resource},
 };
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use warp::{
 
 use super::{
     empty,
-    members::{Assign, may, refused},
+    members::{Assign, may, refused, roles_within_reach},
     moment,
     organizations::named,
     roles,
@@ -86,6 +86,8 @@ async fn create(call: Call) -> Result<Response> {
     if !may(&call, &organization, Action::Create, role) {
         return Ok(refused(&call, role));
     }
+    // Whoever invites anew takes back what stands: they must be allowed both.
+    let over = roles_within_reach(&call, &organization, Action::Delete);
     let token = Token::random()?;
     let invitation = NewInvitation {
         organization: organization.id,
@@ -94,24 +96,33 @@ async fn create(call: Call) -> Result<Response> {
         digest: token.digest().bytes(),
         expires_at: OffsetDateTime::now_utc() + LIFE,
     };
-    let mut made = shown(&call.accounts()?.invite(&invitation).await?);
+    let made = match call.accounts()?.invite(&invitation, &over).await {
+        Err(error) => return above(&call, error),
+        Ok(made) => made,
+    };
+    let mut made = shown(&made);
     made["token"] = token.expose().into();
     Ok(private(StatusCode::CREATED, &made))
+}
+
+/// What to answer when an invitation stays because the caller may not take it back.
+fn above(call: &Call, error: Error) -> Result<Response> {
+    match error.detail() {
+        Some(Detail::AboveCaller { role }) => Ok(refused(call, *role)),
+        _ => Err(error),
+    }
 }
 
 async fn delete(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
     let absent = || Error::new(Kind::NotFound, "Invitation not found");
     let id = call.parameter("id").parse().map_err(|_| absent())?;
-    let accounts = call.accounts()?;
-    let all = accounts.invitations(&organization.id).await?;
-    let role = all.iter().find(|invitation| invitation.id == id).map(|invitation| invitation.grant.role);
-    let role = role.ok_or_else(absent)?;
-    if !may(&call, &organization, Action::Delete, role) {
-        return Ok(refused(&call, role));
+    let over = roles_within_reach(&call, &organization, Action::Delete);
+    match call.accounts()?.delete_invitation(&organization.id, id, &over).await {
+        Ok(true) => Ok(empty(StatusCode::NO_CONTENT)),
+        Ok(false) => Err(absent()),
+        Err(error) => above(&call, error),
     }
-    accounts.delete_invitation(&organization.id, id).await?;
-    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// The invitation of the token in the path, if it is to the organization there.

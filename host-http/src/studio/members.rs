@@ -103,18 +103,38 @@ fn forbidden(call: &Call, organization: &Organization, before: &[Grant], after: 
     changes.find(|(action, role)| !may(call, organization, *action, *role)).map(|(_, role)| role)
 }
 
-/// Sets what a member holds, if the caller may change all that changes.
-async fn put(
+/// The roles of which the caller may do that to members.
+pub(super) fn roles_within_reach(call: &Call, organization: &Organization, action: Action) -> Vec<Role> {
+    Role::ALL.into_iter().filter(|role| may(call, organization, action, *role)).collect()
+}
+
+/// How often a change is decided anew when others change the same member.
+const TRIES: usize = 5;
+
+/// Changes what the member that the path names holds, if the caller may change all that changes. What is decided on is
+/// what is replaced: if somebody else changed it meanwhile, it is looked at and decided again.
+async fn change(
     call: &Call,
     organization: &Organization,
-    member: &Member,
-    after: &[Grant],
-) -> Result<Option<Response>> {
-    if let Some(role) = forbidden(call, organization, &member.grants, after) {
-        return Ok(Some(refused(call, role)));
+    after: impl Fn(&Member) -> Result<Vec<Grant>>,
+) -> Result<Result<Member, Response>> {
+    let mut tries = 1;
+    loop {
+        let member = member(call, organization).await?;
+        let mut after = after(&member)?;
+        after.sort_by_key(|grant| grant.role);
+        if let Some(role) = forbidden(call, organization, &member.grants, &after) {
+            return Ok(Err(refused(call, role)));
+        }
+        if after == member.grants {
+            return Ok(Ok(member));
+        }
+        let (accounts, person) = (call.accounts()?, member.person.id);
+        match accounts.put_grants(&organization.id, person, &member.grants, &after).await {
+            Err(error) if error.is_lost_race() && tries < TRIES => tries += 1,
+            put => return put.map(|()| Ok(Member { grants: after, ..member })),
+        }
     }
-    call.accounts()?.put_grants(&organization.id, member.person.id, after).await?;
-    Ok(None)
 }
 
 #[derive(Deserialize)]
@@ -154,17 +174,16 @@ async fn scope(call: &Call, organization: &Organization, projects: Vec<ProjectRe
 /// Gives a member a role. One for the whole organization takes the place of the one that they have there.
 async fn assign(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let member = member(&call, &organization).await?;
+    member(&call, &organization).await?;
     let grant = call.json::<Assign>()?.grant(&call, &organization).await?;
-    let mut after = member.grants.clone();
     let everywhere = grant.scope == Scope::Everywhere;
-    after.retain(|held| held.role != grant.role && !(everywhere && held.scope == Scope::Everywhere));
-    after.push(grant);
-    after.sort_by_key(|grant| grant.role);
-    if let Some(refusal) = put(&call, &organization, &member, &after).await? {
-        return Ok(refusal);
-    }
-    Ok(json(StatusCode::OK, &shown(&Member { grants: after, ..member })))
+    let changed = change(&call, &organization, |member| {
+        let mut after = member.grants.clone();
+        after.retain(|held| held.role != grant.role && !(everywhere && held.scope == Scope::Everywhere));
+        after.push(grant.clone());
+        Ok(after)
+    });
+    Ok(changed.await?.map_or_else(|refusal| refusal, |member| json(StatusCode::OK, &shown(&member))))
 }
 
 /// What a member holds by the number in the path.
@@ -181,37 +200,32 @@ struct Rescope {
 /// Changes for which projects a member has a role.
 async fn rescope(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let member = member(&call, &organization).await?;
-    let held = by_number(&call, &member).ok_or_else(|| Error::new(Kind::NotFound, "Role not found"))?;
+    let absent = || Error::new(Kind::NotFound, "Role not found");
+    by_number(&call, &member(&call, &organization).await?).ok_or_else(absent)?;
     let scope = scope(&call, &organization, call.json::<Rescope>()?.role_scoped_projects).await?;
-    let mut after = member.grants.clone();
-    after.retain(|grant| grant != held);
-    after.push(Grant { role: held.role, scope });
-    after.sort_by_key(|grant| grant.role);
-    if let Some(refusal) = put(&call, &organization, &member, &after).await? {
-        return Ok(refusal);
-    }
-    Ok(json(StatusCode::OK, &shown(&Member { grants: after, ..member })))
+    let changed = change(&call, &organization, |member| {
+        let held = by_number(&call, member).ok_or_else(absent)?;
+        let mut after = member.grants.clone();
+        after.retain(|grant| grant != held);
+        after.push(Grant { role: held.role, scope: scope.clone() });
+        Ok(after)
+    });
+    Ok(changed.await?.map_or_else(|refusal| refusal, |member| json(StatusCode::OK, &shown(&member))))
 }
 
 /// Takes a role from a member; with their last one they leave. Studio takes away what giving another role has taken
 /// already: that is done, too.
 async fn unassign(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let member = member(&call, &organization).await?;
-    if let Some(held) = by_number(&call, &member) {
-        let mut after = member.grants.clone();
-        after.retain(|grant| grant != held);
-        if let Some(refusal) = put(&call, &organization, &member, &after).await? {
-            return Ok(refusal);
-        }
-    }
-    Ok(empty(StatusCode::NO_CONTENT))
+    let changed = change(&call, &organization, |member| {
+        let taken = by_number(&call, member);
+        Ok(member.grants.iter().filter(|grant| Some(*grant) != taken).cloned().collect())
+    });
+    Ok(changed.await?.map_or_else(|refusal| refusal, |_| empty(StatusCode::NO_CONTENT)))
 }
 
 async fn remove(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let member = member(&call, &organization).await?;
-    let refusal = put(&call, &organization, &member, &[]).await?;
-    Ok(refusal.unwrap_or_else(|| empty(StatusCode::NO_CONTENT)))
+    let changed = change(&call, &organization, |_| Ok(Vec::new()));
+    Ok(changed.await?.map_or_else(|refusal| refusal, |_| empty(StatusCode::NO_CONTENT)))
 }

@@ -118,6 +118,20 @@ async fn an_invitation_is_shown_once_and_admits_whom_it_is_for() {
     assert_eq!(send(&people, "guest", &format!("POST {path}"), Value::Null).await.status(), 404);
     assert_eq!(send(&people, "admin", "POST /members/invitations", wanted).await.status(), 409);
 
+    // Whoever may not take an invitation back may not put another in its place.
+    let high = json!({ "email": "high@example.com", "role_id": 2 });
+    assert_eq!(send(&people, "admin", "POST /members/invitations", high).await.status(), 201);
+    let low = json!({ "email": "HIGH@example.com", "role_id": 4 });
+    let replaced = send(&people, "developer", "POST /members/invitations", low).await;
+    assert!(replaced.status() == 403 && replaced.text().contains("Administrator"), "{}", replaced.text());
+    let listed = send(&people, "reader", "GET /members/invitations", Value::Null).await.json();
+    assert_eq!(
+        (&listed["invitations"][0]["role_id"], listed["invitations"].as_array().unwrap().len()),
+        (&json!(2), 1)
+    );
+    let delete = format!("DELETE /members/invitations/{}", listed["invitations"][0]["id"]);
+    assert_eq!(send(&people, "developer", &delete, Value::Null).await.status(), 403);
+
     let second = json!({ "email": "late@example.com", "role_id": 4 });
     let second = send(&people, "developer", "POST /members/invitations", second).await.json();
     let delete = format!("DELETE /members/invitations/{}", second["id"]);
@@ -139,6 +153,6 @@ async fn an_organization_is_ended_by_its_owner_once_it_has_no_project() {
     assert_eq!(send(&people, "owner", "GET ", Value::Null).await.status(), 404);
     let grants = [Grant::everywhere(Role::Owner)];
     let person = people.person("owner").await;
-    let nowhere = people.accounts.put_grants(&"acme".parse().unwrap(), person.id, &grants).await;
+    let nowhere = people.accounts.put_grants(&"acme".parse().unwrap(), person.id, &[], &grants).await;
     assert!(nowhere.is_err());
 }

@@ -64,7 +64,7 @@ impl People {
             [("admin", Role::Administrator), ("developer", Role::Developer), ("reader", Role::ReadOnly)]
         {
             let person = people.person(name).await;
-            people.accounts.put_grants(&acme, person.id, &[Grant::everywhere(role)]).await.unwrap();
+            people.accounts.put_grants(&acme, person.id, &[], &[Grant::everywhere(role)]).await.unwrap();
         }
         let stranger = people.person("stranger").await;
         people

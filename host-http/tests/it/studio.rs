@@ -267,6 +267,7 @@ async fn what_a_role_may_not_do_or_see_is_refused_or_left_out() {
         &**accounts,
         &"acme".parse().unwrap(),
         scoped.id,
+        &[],
         &grants,
     )
     .await

@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, Kind, OrganizationId,
-    accounts::{Grant, Member, Membership, PersonId, Scope},
+    accounts::{Grant, Member, Membership, PersonId, Scope, check_unchanged},
 };
 use sqlx::{FromRow, PgConnection, PgPool, Row as _, postgres::PgRow};
 
@@ -65,6 +65,7 @@ pub(super) async fn put(
     pool: &PgPool,
     organization: &OrganizationId,
     person: PersonId,
+    expected: &[Grant],
     grants: &[Grant],
 ) -> Result<()> {
     const VERB: &str = "set what a member holds";
@@ -74,6 +75,8 @@ pub(super) async fn put(
         let person_exists = sqlx::query("SELECT FROM freehold.people WHERE id = $1").bind(person.0);
         let found = person_exists.fetch_optional(&mut *transaction).await.during(VERB)?;
         found.ok_or_else(|| Error::not_found("person", person.0))?;
+        let held = held(&mut transaction, organization, person).await?;
+        check_unchanged(organization, &held, expected)?;
         replace(&mut transaction, organization, person, grants).await?;
         let orphaned = sqlx::query_scalar(ORPHANED).bind(organization.as_str());
         if orphaned.fetch_one(&mut *transaction).await.during(VERB)? {

@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, Kind, OrganizationId,
-    accounts::{Grant, Invitation, Membership, NewInvitation, PersonId, Scope, united},
+    accounts::{Grant, Invitation, Membership, NewInvitation, PersonId, Role, Scope, united},
 };
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -32,7 +32,11 @@ const PUT: &str = invitation!(
 const OF: &str = invitation!("SELECT ", " FROM freehold.invitations WHERE organization = $1 ORDER BY id");
 const BY_DIGEST: &str = invitation!("SELECT ", " FROM freehold.invitations WHERE digest = $1");
 const TAKE: &str = invitation!("DELETE FROM freehold.invitations WHERE digest = $1 RETURNING ", "");
-const DELETE: &str = "DELETE FROM freehold.invitations WHERE organization = $1 AND id = $2";
+const BY_ADDRESS: &str =
+    invitation!("SELECT ", " FROM freehold.invitations WHERE organization = $1 AND email = $2");
+const LOCK: &str =
+    invitation!("SELECT ", " FROM freehold.invitations WHERE organization = $1 AND id = $2 FOR UPDATE");
+const DELETE: &str = "DELETE FROM freehold.invitations WHERE id = $1";
 
 #[derive(Debug, sqlx::FromRow)]
 struct Row {
@@ -64,7 +68,12 @@ impl Row {
     }
 }
 
-pub(super) async fn invite(pool: &PgPool, email: &str, new: &NewInvitation) -> Result<Invitation> {
+pub(super) async fn invite(
+    pool: &PgPool,
+    email: &str,
+    new: &NewInvitation,
+    over: &[Role],
+) -> Result<Invitation> {
     const VERB: &str = "invite somebody";
     let mut transaction = transaction::begin(pool, VERB).await?;
     let work = async {
@@ -73,6 +82,11 @@ pub(super) async fn invite(pool: &PgPool, email: &str, new: &NewInvitation) -> R
         if is_member.fetch_one(&mut *transaction).await.during(VERB)? {
             let message = format!("invite {email}: they are a member already");
             return Err(Error::new(Kind::AlreadyExists, message).into());
+        }
+        let former = sqlx::query_as(BY_ADDRESS).bind(new.organization.as_str()).bind(email);
+        let former: Option<Row> = former.fetch_optional(&mut *transaction).await.during(VERB)?;
+        if let Some(former) = former {
+            former.read()?.yields_to(over)?;
         }
         let row: Row = sqlx::query_as(PUT)
             .bind(new.organization.as_str())
@@ -96,9 +110,25 @@ pub(super) async fn of(pool: &PgPool, organization: &OrganizationId) -> Result<V
     rows.into_iter().map(Row::read).collect()
 }
 
-pub(super) async fn delete(pool: &PgPool, organization: &OrganizationId, id: i64) -> Result<bool> {
-    let deleted = sqlx::query(DELETE).bind(organization.as_str()).bind(id).execute(pool).await;
-    Ok(deleted.during("take an invitation back")?.rows_affected() > 0)
+pub(super) async fn delete(
+    pool: &PgPool,
+    organization: &OrganizationId,
+    id: i64,
+    over: &[Role],
+) -> Result<bool> {
+    const VERB: &str = "take an invitation back";
+    let mut transaction = transaction::begin(pool, VERB).await?;
+    let work = async {
+        // Locked: nobody puts another in its place meanwhile.
+        let found = sqlx::query_as(LOCK).bind(organization.as_str()).bind(id);
+        let found: Option<Row> = found.fetch_optional(&mut *transaction).await.during(VERB)?;
+        let Some(found) = found else { return Ok(false) };
+        found.read()?.yields_to(over)?;
+        sqlx::query(DELETE).bind(id).execute(&mut *transaction).await.during(VERB)?;
+        Ok(true)
+    };
+    let work = work.await;
+    transaction::end(transaction, work, VERB).await
 }
 
 pub(super) async fn by_digest(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<Invitation>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use freehold_core::{
-    Kind, OrganizationId, ProjectRef,
+    Detail, Kind, OrganizationId, ProjectRef,
     accounts::{
         AccountStore, Grant, Identity, Names, NewAccessToken, NewInvitation, Person, PersonId,
         ProjectDefaults, Role,
@@ -88,15 +88,15 @@ async fn what_a_member_holds_is_kept_by_role_and_scope() {
         store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
         let held =
             [Grant::on(Role::Administrator, [project('a'), project('b')]), Grant::everywhere(Role::ReadOnly)];
-        store.put_grants(&acme, bob.id, &held).await.unwrap();
+        store.put_grants(&acme, bob.id, &[], &held).await.unwrap();
         assert_eq!(store.memberships(bob.id).await.unwrap()[0].grants, held, "{store:?}");
         let members = store.members(&acme).await.unwrap();
         assert_eq!(members.iter().map(|member| member.person.id).collect::<Vec<_>>(), [ada.id, bob.id]);
         assert_eq!(members[1].grants, held);
-        store.put_grants(&acme, bob.id, &[]).await.unwrap();
+        store.put_grants(&acme, bob.id, &held, &[]).await.unwrap();
         assert_eq!(store.memberships(bob.id).await.unwrap(), []);
         for (organization, person) in [(organization("none"), bob.id), (acme, PersonId(-1))] {
-            let error = store.put_grants(&organization, person, &held).await.unwrap_err();
+            let error = store.put_grants(&organization, person, &[], &held).await.unwrap_err();
             assert_eq!(error.kind(), Kind::NotFound, "{store:?}");
         }
     }
@@ -108,14 +108,41 @@ async fn the_last_owner_stays_also_when_the_last_two_go_at_once() {
         let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
         let acme = organization("acme");
         store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
-        let demoted = [Grant::on(Role::Owner, [project('a')])];
-        let error = store.put_grants(&acme, ada.id, &demoted).await.unwrap_err();
+        let (owner, demoted) = ([Grant::everywhere(Role::Owner)], [Grant::on(Role::Owner, [project('a')])]);
+        let error = store.put_grants(&acme, ada.id, &owner, &demoted).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Conflict, "{store:?}");
         assert_eq!(store.memberships(ada.id).await.unwrap()[0].grants, [Grant::everywhere(Role::Owner)]);
-        store.put_grants(&acme, bob.id, &[Grant::everywhere(Role::Owner)]).await.unwrap();
+        store.put_grants(&acme, bob.id, &[], &owner).await.unwrap();
         let developer = [Grant::everywhere(Role::Developer)];
-        let gone = join_all([ada.id, bob.id].map(|id| store.put_grants(&acme, id, &developer))).await;
+        let gone = join_all([ada.id, bob.id].map(|id| store.put_grants(&acme, id, &owner, &developer))).await;
         assert_eq!(gone.iter().filter(|result| result.is_err()).count(), 1, "{store:?}: {gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_decided_on_what_a_member_held_before_brings_nothing_back() {
+    for store in stores().await {
+        let (ada, bob) = (person(&*store, "ada").await, person(&*store, "bob").await);
+        let acme = organization("acme");
+        store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
+        let administrator = Grant::everywhere(Role::Administrator);
+        let reader = Grant::on(Role::ReadOnly, [project('a')]);
+        let held = [administrator.clone(), reader.clone()];
+        store.put_grants(&acme, bob.id, &[], &held).await.unwrap();
+        // Somebody looks; the administrator's role is taken; then they write what they made of what they saw.
+        let seen = store.memberships(bob.id).await.unwrap().remove(0).grants;
+        let left = [reader.clone()];
+        store.put_grants(&acme, bob.id, &held, &left).await.unwrap();
+        let wider = [administrator, Grant::on(Role::ReadOnly, [project('a'), project('b')])];
+        let error = store.put_grants(&acme, bob.id, &seen, &wider).await.unwrap_err();
+        assert_eq!((error.kind(), error.detail()), (Kind::Conflict, Some(&Detail::LostRace)), "{store:?}");
+        assert_eq!(store.memberships(bob.id).await.unwrap()[0].grants, left, "{store:?}");
+        let error = store.put_grants(&acme, bob.id, &[], &seen).await.unwrap_err();
+        assert!(error.is_lost_race(), "{store:?}: somebody who is a member was taken for none");
+        // Of two who saw the same, one is told.
+        let narrower = [Grant::on(Role::ReadOnly, [project('c')])];
+        let both = join_all([&narrower[..], &[]].map(|after| store.put_grants(&acme, bob.id, &left, after)));
+        assert_eq!(both.await.iter().filter(|put| put.is_err()).count(), 1, "{store:?}");
     }
 }
 
@@ -209,10 +236,10 @@ async fn an_invitation_is_accepted_once_by_whom_it_is_for_and_takes_nothing_from
             (organization("acme"), person(&*store, "ada").await, person(&*store, "bob").await);
         store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
         let developer = Grant::everywhere(Role::Developer);
-        let first = store.invite(&invitation(&acme, "bob", developer.clone(), 1)).await.unwrap();
+        let first = store.invite(&invitation(&acme, "bob", developer.clone(), 1), &Role::ALL).await.unwrap();
         assert_eq!((first.email.as_str(), &first.grant), ("bob@example.com", &developer));
         let narrow = Grant::on(Role::Developer, [project('a')]);
-        let again = store.invite(&invitation(&acme, "bob", narrow.clone(), 2)).await.unwrap();
+        let again = store.invite(&invitation(&acme, "bob", narrow.clone(), 2), &Role::ALL).await.unwrap();
         assert_eq!((again.id, &again.grant), (first.id, &narrow), "{store:?}");
         assert_eq!(store.invitation(&[1; 32]).await.unwrap(), None, "the first token is worth nothing");
         assert_eq!(store.invitations(&acme).await.unwrap(), std::slice::from_ref(&again));
@@ -224,7 +251,7 @@ async fn an_invitation_is_accepted_once_by_whom_it_is_for_and_takes_nothing_from
         let (good, bad): (Vec<_>, Vec<_>) = accepted.into_iter().partition(Result::is_ok);
         assert_eq!((good.len(), bad.len()), (1, 1), "{store:?}");
         assert_eq!(store.memberships(bob.id).await.unwrap()[0].grants, [narrow]);
-        let member = store.invite(&invitation(&acme, "bob", developer, 3)).await.unwrap_err();
+        let member = store.invite(&invitation(&acme, "bob", developer, 3), &Role::ALL).await.unwrap_err();
         assert_eq!(member.kind(), Kind::AlreadyExists, "{store:?}");
 
         let carol = person(&*store, "carol").await;
@@ -233,13 +260,38 @@ async fn an_invitation_is_accepted_once_by_whom_it_is_for_and_takes_nothing_from
             expires_at: OffsetDateTime::now_utc() - Duration::days(1),
             ..invitation(&acme, "carol", reader.clone(), 4)
         };
-        let late = store.invite(&late).await.unwrap();
+        let late = store.invite(&late, &Role::ALL).await.unwrap();
         let expired = store.accept_invitation(&[4; 32], carol.id).await.unwrap_err();
         assert!(expired.to_string().contains("expired"), "{expired}");
-        assert!(store.delete_invitation(&acme, late.id).await.unwrap());
-        assert!(!store.delete_invitation(&acme, late.id).await.unwrap());
-        let nowhere = store.invite(&invitation(&organization("nowhere"), "carol", reader, 5)).await;
+        assert!(store.delete_invitation(&acme, late.id, &Role::ALL).await.unwrap());
+        assert!(!store.delete_invitation(&acme, late.id, &Role::ALL).await.unwrap());
+        let nowhere =
+            store.invite(&invitation(&organization("nowhere"), "carol", reader, 5), &Role::ALL).await;
         assert_eq!(nowhere.unwrap_err().kind(), Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_stays_when_whoever_changes_it_may_not_take_it_back() {
+    for store in stores().await {
+        let acme = organization("acme");
+        let ada = person(&*store, "ada").await;
+        store.create_organization(&acme, "Acme", Some(ada.id)).await.unwrap();
+        let owner = invitation(&acme, "bob", Grant::everywhere(Role::Owner), 1);
+        let made = store.invite(&owner, &[]).await.unwrap();
+        let lesser = [Role::Developer, Role::ReadOnly];
+        let developer = invitation(&acme, "bob", Grant::everywhere(Role::Developer), 2);
+        let replaced = store.invite(&developer, &lesser).await.unwrap_err();
+        let above = Detail::AboveCaller { role: Role::Owner };
+        assert_eq!((replaced.kind(), replaced.detail()), (Kind::Conflict, Some(&above)), "{store:?}");
+        let deleted = store.delete_invitation(&acme, made.id, &lesser).await.unwrap_err();
+        assert_eq!(deleted.detail(), Some(&above), "{store:?}");
+        assert_eq!(store.invitation(&[1; 32]).await.unwrap(), Some(made.clone()), "{store:?}");
+        assert_eq!(store.invitation(&[2; 32]).await.unwrap(), None);
+        let again = store.invite(&developer, &Role::ALL).await.unwrap();
+        assert_eq!((again.id, again.grant.role), (made.id, Role::Developer));
+        assert!(!store.delete_invitation(&organization("other"), made.id, &Role::ALL).await.unwrap());
+        assert!(store.delete_invitation(&acme, made.id, &lesser).await.unwrap(), "{store:?}");
     }
 }
 
@@ -252,7 +304,7 @@ async fn an_organization_goes_with_all_that_is_held_in_it_and_nothing_else() {
             store.create_organization(id, "Name", Some(ada.id)).await.unwrap();
             let reader = Grant::everywhere(Role::ReadOnly);
             let digest = if *id == acme { 1 } else { 2 };
-            store.invite(&invitation(id, "bob", reader, digest)).await.unwrap();
+            store.invite(&invitation(id, "bob", reader, digest), &Role::ALL).await.unwrap();
         }
         store.delete_organization(&acme).await.unwrap();
         assert_eq!(store.organization(&acme).await.unwrap(), None);
