@@ -336,6 +336,17 @@ pub fn address(email: &str) -> Result<String> {
     Ok(email)
 }
 
+/// What a store says to an organization whose id is taken: by one that is there, or by one that was deleted.
+#[must_use]
+pub fn id_taken(id: &OrganizationId, deleted: bool) -> Error {
+    let whose = if deleted {
+        "it was that of one that was deleted, and is not used again; choose another"
+    } else {
+        "there is one with that id"
+    };
+    Error::new(Kind::AlreadyExists, format!("create organization {id}: {whose}"))
+}
+
 /// Checks that somebody still holds what whoever changes it saw. The order of grants does not matter.
 ///
 /// # Errors

@@ -62,7 +62,7 @@ use crate::{
     clock::Clock,
     destroyer::Backend,
     error::{Detail, Error, Result},
-    names::{InstallationId, ProjectName, TargetName},
+    names::{InstallationId, OrganizationId, ProjectName, TargetName},
     operation::OperationId,
     project::{Annotations, Project},
     project_ref::ProjectRef,
@@ -305,6 +305,15 @@ impl ControlPlane {
     /// As [`execute`](Self::execute).
     pub async fn annotate(&self, project: &ProjectRef, annotations: Annotations) -> Result<Project> {
         self.amend(project, Amendment { annotations: Some(annotations), ..Amendment::default() }).await
+    }
+
+    /// Closes an organization for good, before it is ended: no project is created for it any more, also not by a create
+    /// that is under way.
+    ///
+    /// # Errors
+    /// `Conflict` naming a project that it still has; `Unavailable`.
+    pub async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        self.0.store.close_organization(organization).await
     }
 
     /// Asks for the end of an operation: it ends in its own gave-up status once the backend's call has returned. One

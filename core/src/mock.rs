@@ -118,6 +118,7 @@ mock! {
         async fn keys_in_use(&self) -> Result<BTreeMap<KeyId, u64>>;
         async fn sealed_under_other_keys(&self, key: &KeyId, limit: u32) -> Result<Vec<SealedItem>>;
         async fn reseal(&self, items: &[SealedItem]) -> Result<u64>;
+        async fn close_organization(&self, organization: &OrganizationId) -> Result<()>;
         async fn register(&self, target: &TargetRecord) -> Result<()>;
         async fn setting(&self, name: &str) -> Result<Option<String>>;
         async fn put_setting(&self, name: &str, value: &str, put: Put) -> Result<String>;

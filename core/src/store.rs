@@ -39,6 +39,7 @@ use crate::{
 /// - Of one name in one organization, whatever the case, at most one project has a status that
 ///   [holds its name](Status::holds_name).
 /// - Two live projects of one machine never share a port or an address.
+/// - An organization that was closed has no project that is not removed, and gets none.
 /// - The store itself writes the facts that follow from a change: `StatusChanged` for each change of a project's status,
 ///   `OperationChanged` for each change of an operation's state, `CancelRequested`, `Amended`, `PortsMoved`. They are in
 ///   the same transaction. Numbers are given later, by [`sequence`](Store::sequence), dense and in the order of writing
@@ -62,7 +63,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `LostRace` (version), `Busy` (an operation runs or waits, and the change does not preempt it), `KeyReused`,
-    /// `AlreadyExists` (name), `NotFound` (project), `Bound` (the setting that is exhausted).
+    /// `AlreadyExists` (name), `NotFound` (project), `Bound` (the setting that is exhausted), `Conflict` (a closed
+    /// organization).
     async fn commit(&self, change: Change) -> Result<Committed>;
 
     /// What an idempotency key was used for, while it is kept.
@@ -185,6 +187,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn reseal(&self, items: &[SealedItem]) -> Result<u64>;
+
+    /// Closes an organization for good: from now on no project is created for it. Closing it again changes nothing. Whoever
+    /// ends an organization closes it first, so that it leaves no project behind that nobody owns.
+    ///
+    /// # Errors
+    /// `Conflict` if one of its projects is not removed.
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()>;
 
     /// Binds a target's name to an engine, once and for all.
     ///

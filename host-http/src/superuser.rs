@@ -41,13 +41,18 @@ impl Standing {
     }
 }
 
-/// Makes sure that an organization is there. Idempotent.
+/// Makes sure that an organization is there, unless it was deleted: that is somebody's wish, and said in the log.
+/// Idempotent.
 ///
 /// # Errors
 /// `Unavailable` if the store does not answer.
 pub async fn ensure_organization(store: &dyn AccountStore, id: &OrganizationId, name: &str) -> Result<()> {
     match store.create_organization(id, name, None).await {
         Err(error) if error.kind() != Kind::AlreadyExists => Err(error),
+        Err(error) if store.organization(id).await?.is_none() => {
+            tracing::warn!(%error, "the default organization is not there: configure another");
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -97,7 +102,8 @@ impl Superuser {
         let identity = gotrue.ensure_user(&self.email, &self.password).await?;
         let person = store.bind_superuser(&identity).await?;
         let memberships = store.memberships(person.id).await?;
-        if memberships.iter().any(|membership| membership.organization == *organization) {
+        let is_member = memberships.iter().any(|membership| membership.organization == *organization);
+        if is_member || store.organization(organization).await?.is_none() {
             return Ok(());
         }
         store.put_grants(organization, person.id, &[], &[Grant::everywhere(Role::Owner)]).await

@@ -147,9 +147,6 @@ fn refused(verb: &'static str, error: &dyn DatabaseError) -> Option<Error> {
         "operations_id" => {
             Some(Error::new(Kind::AlreadyExists, format!("{verb}: there is one with that id")))
         }
-        "organizations_id" => {
-            Some(Error::new(Kind::AlreadyExists, format!("{verb}: there is one with that id")))
-        }
         "grants_person" | "access_tokens_owner" => {
             Some(Error::new(Kind::NotFound, format!("{verb}: there is no such person")))
         }

@@ -28,6 +28,7 @@ mod lease;
 mod listen;
 mod migrate;
 mod observed;
+mod organizations;
 mod queries;
 mod rows;
 mod sealed;

@@ -18,8 +18,8 @@ use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 use crate::{
-    claim, commit, config::Config, error::During, lease, listen::Listener, migrate, observed, queries,
-    sealed, sequencer, settings, settle,
+    claim, commit, config::Config, error::During, lease, listen::Listener, migrate, observed, organizations,
+    queries, sealed, sequencer, settings, settle,
 };
 
 /// A connection that nobody used for so long is tried before it is used.
@@ -226,6 +226,10 @@ impl Store for PgStore {
 
     async fn reseal(&self, items: &[SealedItem]) -> Result<u64> {
         Ok(sealed::reseal(&self.pool, items).await?)
+    }
+
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        Ok(organizations::close(&self.pool, organization).await?)
     }
 
     async fn register(&self, target: &TargetRecord) -> Result<()> {

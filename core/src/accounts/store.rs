@@ -25,10 +25,11 @@ use crate::{
 /// `Unavailable` if the store cannot be reached. Besides that, what each method says.
 #[async_trait]
 pub trait AccountStore: Debug + Send + Sync + 'static {
-    /// Makes an organization, with its owner where one is named.
+    /// Makes an organization, with its owner where one is named. The id of one that was deleted is not used again: what is
+    /// on record under it is not the new one's.
     ///
     /// # Errors
-    /// `AlreadyExists` (id), `NotFound` (owner), `InvalidInput` (name).
+    /// `AlreadyExists` (id, also of one that was deleted), `NotFound` (owner), `InvalidInput` (name).
     async fn create_organization(
         &self,
         id: &OrganizationId,
@@ -60,8 +61,8 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
     /// `NotFound`.
     async fn set_defaults(&self, id: &OrganizationId, defaults: &ProjectDefaults) -> Result<Organization>;
 
-    /// Removes an organization with all that is held in it. Its projects are the caller's to see to: this store knows
-    /// of none.
+    /// Removes an organization with all that is held in it; its id stays taken. Its projects are the caller's to see to,
+    /// because this store knows of none: close it first ([`Store::close_organization`](crate::Store::close_organization)).
     ///
     /// # Errors
     /// `NotFound`.

@@ -13,6 +13,7 @@ mod leases;
 mod lists;
 mod names;
 mod one_operation;
+mod organizations;
 mod outcomes;
 mod sealed_items;
 mod settings;

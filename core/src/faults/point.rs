@@ -16,7 +16,7 @@ const CALLS: [&str; 11] = [
 ];
 
 /// The methods of a store that can go wrong.
-const METHODS: [&str; 23] = [
+const METHODS: [&str; 24] = [
     "now",
     "commit",
     "replay",
@@ -35,6 +35,7 @@ const METHODS: [&str; 23] = [
     "keys_in_use",
     "sealed_under_other_keys",
     "reseal",
+    "close_organization",
     "register",
     "setting",
     "put_setting",

@@ -130,6 +130,10 @@ impl Store for FaultyStore {
         self.around("reseal", || self.store.reseal(items)).await
     }
 
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        self.around("close_organization", || self.store.close_organization(organization)).await
+    }
+
     async fn register(&self, target: &TargetRecord) -> Result<()> {
         self.around("register", || self.store.register(target)).await
     }

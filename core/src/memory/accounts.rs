@@ -1,7 +1,7 @@
 //! Accounts in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -13,7 +13,7 @@ use crate::{
     accounts::{
         AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
         NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, Scope, address, check_grants,
-        check_name, check_unchanged, united,
+        check_name, check_unchanged, id_taken, united,
     },
     clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
@@ -33,6 +33,7 @@ pub struct MemoryAccounts {
 struct State {
     numbers: i64,
     organizations: BTreeMap<OrganizationId, Organization>,
+    deleted: BTreeSet<OrganizationId>,
     people: BTreeMap<PersonId, Person>,
     grants: BTreeMap<(OrganizationId, PersonId), Vec<Grant>>,
     tokens: BTreeMap<i64, ([u8; 32], AccessToken)>,
@@ -132,9 +133,9 @@ impl AccountStore for MemoryAccounts {
         if let Some(owner) = owner {
             state.existing(owner)?;
         }
-        if state.organizations.contains_key(id) {
-            let message = format!("create organization {id}: there is one with that id");
-            return Err(Error::new(Kind::AlreadyExists, message));
+        let deleted = state.deleted.contains(id);
+        if deleted || state.organizations.contains_key(id) {
+            return Err(id_taken(id, deleted));
         }
         let number = state.next();
         let made = Organization {
@@ -186,6 +187,7 @@ impl AccountStore for MemoryAccounts {
     async fn delete_organization(&self, id: &OrganizationId) -> Result<()> {
         let mut state = self.state();
         state.organizations.remove(id).ok_or_else(|| Error::not_found("organization", id))?;
+        state.deleted.insert(id.clone());
         state.grants.retain(|(of, _), _| of != id);
         state.invitations.retain(|_, (_, invitation)| invitation.organization != *id);
         Ok(())

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::{Detail, Error, Kind, Result},
     lifecycle::Status,
+    names::OrganizationId,
     operation::OperationId,
     project::Project,
     runtime::PortBlock,
@@ -30,6 +31,9 @@ impl State {
                 Kind::AlreadyExists,
                 format!("create project {}: there is one", new.reference),
             ));
+        }
+        if self.closed.contains(&new.organization) {
+            return Err(NewProject::refused(&new.organization));
         }
         self.check_name(&new.organization, &new.name, new.reference)?;
         self.check_bounds(&new)?;
@@ -86,6 +90,17 @@ impl State {
             operations: BTreeSet::new(),
         };
         self.insert(now, row);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, organization: &OrganizationId) -> Result<()> {
+        let projects = self.rows.values().map(|row| &row.project);
+        let left = projects
+            .filter(|project| project.organization == *organization && project.status != Status::Removed);
+        if let Some(project) = left.min_by_key(|project| project.id) {
+            return Err(NewProject::left(organization, &project.name));
+        }
+        self.closed.insert(organization.clone());
         Ok(())
     }
 

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) journal: Journal,
     pub(super) strongbox: Strongbox,
     pub(super) keys: BTreeMap<(OrganizationId, String), (OffsetDateTime, Replay)>,
+    /// Organizations that get no project any more.
+    pub(super) closed: BTreeSet<OrganizationId>,
     pub(super) targets: BTreeMap<TargetName, TargetRecord>,
     pub(super) settings: BTreeMap<String, String>,
 }

@@ -206,6 +206,10 @@ impl Store for MemoryStore {
         Ok(items.iter().map(|item| u64::from(state.strongbox.reseal(item))).sum())
     }
 
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        self.state().close(organization)
+    }
+
     async fn register(&self, target: &TargetRecord) -> Result<()> {
         let mut state = self.state();
         let known = state.targets.entry(target.name.clone()).or_insert_with(|| target.clone());

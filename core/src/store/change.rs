@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::{
     connection::Connection,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     event::Fact,
     lifecycle::Status,
     names::{OrganizationId, ProjectName, ServiceName, StackName, TargetName},
@@ -80,6 +80,27 @@ pub struct NewProject {
     pub subnet_pool: Option<SubnetPool>,
     /// Bounds that hold for all projects together.
     pub bounds: Bounds,
+}
+
+impl NewProject {
+    /// What a store says to a project of an organization that was closed.
+    #[must_use]
+    pub fn refused(organization: &OrganizationId) -> Error {
+        let message = format!(
+            "create a project in organization {organization}: it was deleted, and its name is not used again; \
+             choose another organization"
+        );
+        Error::new(Kind::Conflict, message)
+    }
+
+    /// What a store says to the closing of an organization that has a project left.
+    #[must_use]
+    pub fn left(organization: &OrganizationId, project: &ProjectName) -> Error {
+        let message = format!(
+            "close organization {organization}: it has projects, {project} among them; destroy them first"
+        );
+        Error::new(Kind::Conflict, message)
+    }
 }
 
 /// Changes of a project's row. `None` leaves a field as it is.

@@ -112,19 +112,20 @@ pub(super) fn roles_within_reach(call: &Call, organization: &Organization, actio
 const TRIES: usize = 5;
 
 /// Changes what the member that the path names holds, if the caller may change all that changes. What is decided on is
-/// what is replaced: if somebody else changed it meanwhile, it is looked at and decided again.
+/// what is replaced: if somebody else changed it meanwhile, it is looked at and decided again. A role is the first whose
+/// change the caller may not make.
 async fn change(
     call: &Call,
     organization: &Organization,
     after: impl Fn(&Member) -> Result<Vec<Grant>>,
-) -> Result<Result<Member, Response>> {
+) -> Result<Result<Member, Role>> {
     let mut tries = 1;
     loop {
         let member = member(call, organization).await?;
         let mut after = after(&member)?;
         after.sort_by_key(|grant| grant.role);
         if let Some(role) = forbidden(call, organization, &member.grants, &after) {
-            return Ok(Err(refused(call, role)));
+            return Ok(Err(role));
         }
         if after == member.grants {
             return Ok(Ok(member));
@@ -134,6 +135,14 @@ async fn change(
             Err(error) if error.is_lost_race() && tries < TRIES => tries += 1,
             put => return put.map(|()| Ok(Member { grants: after, ..member })),
         }
+    }
+}
+
+/// The reply to whoever changed a member, or may not change members of a role.
+fn answer(call: &Call, changed: Result<Member, Role>, done: impl FnOnce(&Member) -> Response) -> Response {
+    match changed {
+        Ok(member) => done(&member),
+        Err(role) => refused(call, role),
     }
 }
 
@@ -183,7 +192,7 @@ async fn assign(call: Call) -> Result<Response> {
         after.push(grant.clone());
         Ok(after)
     });
-    Ok(changed.await?.map_or_else(|refusal| refusal, |member| json(StatusCode::OK, &shown(&member))))
+    Ok(answer(&call, changed.await?, |member| json(StatusCode::OK, &shown(member))))
 }
 
 /// What a member holds by the number in the path.
@@ -210,7 +219,7 @@ async fn rescope(call: Call) -> Result<Response> {
         after.push(Grant { role: held.role, scope: scope.clone() });
         Ok(after)
     });
-    Ok(changed.await?.map_or_else(|refusal| refusal, |member| json(StatusCode::OK, &shown(&member))))
+    Ok(answer(&call, changed.await?, |member| json(StatusCode::OK, &shown(member))))
 }
 
 /// Takes a role from a member; with their last one they leave. Studio takes away what giving another role has taken
@@ -221,11 +230,11 @@ async fn unassign(call: Call) -> Result<Response> {
         let taken = by_number(&call, member);
         Ok(member.grants.iter().filter(|grant| Some(*grant) != taken).cloned().collect())
     });
-    Ok(changed.await?.map_or_else(|refusal| refusal, |_| empty(StatusCode::NO_CONTENT)))
+    Ok(answer(&call, changed.await?, |_| empty(StatusCode::NO_CONTENT)))
 }
 
 async fn remove(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
     let changed = change(&call, &organization, |_| Ok(Vec::new()));
-    Ok(changed.await?.map_or_else(|refusal| refusal, |_| empty(StatusCode::NO_CONTENT)))
+    Ok(answer(&call, changed.await?, |_| empty(StatusCode::NO_CONTENT)))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_core::{
-    Error, Kind, OrganizationId, PageRequest, ProjectFilter, ProjectRef, Result,
+    Error, Kind, OrganizationId, ProjectRef, Result,
     accounts::{Action, Organization, Place, Resource, Role, Scope, check_name},
 };
 use serde::{Deserialize, Serialize};
@@ -184,13 +184,9 @@ async fn amend(call: Call) -> Result<Response> {
 /// Removes an organization that has no project any more.
 async fn delete(call: Call) -> Result<Response> {
     let organization = named(&call).await?;
-    let filter = ProjectFilter { organization: Some(organization.id.clone()), ..ProjectFilter::default() };
-    let left = call.control().projects(&filter, &PageRequest::first(1)).await?.items;
-    if let Some(project) = left.first() {
-        let message =
-            format!("delete organization {}: it has projects, {} among them", organization.id, project.name);
-        return Err(Error::new(Kind::Conflict, message));
-    }
+    // In this order: what is closed gets no project any more, so that none is left without an organization. Whoever is cut
+    // off between the two has an organization that can only be deleted, and does it again.
+    call.control().close_organization(&organization.id).await?;
     call.accounts()?.delete_organization(&organization.id).await?;
     Ok(json(StatusCode::OK, &shown(&call, organization)))
 }

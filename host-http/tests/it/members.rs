@@ -151,6 +151,22 @@ async fn an_organization_is_ended_by_its_owner_once_it_has_no_project() {
     let ended = send(&people, "owner", "DELETE ", Value::Null).await;
     assert_eq!((ended.status(), ended.json()["slug"].as_str()), (200, Some("acme")));
     assert_eq!(send(&people, "owner", "GET ", Value::Null).await.status(), 404);
+    // Who was let in before it ended, as the superuser always is, makes no project there any more.
+    let late = json!({ "organization_slug": "acme", "name": "late" });
+    let superuser = Some(people.superuser.expose());
+    assert_eq!(people.send("POST", "/api/platform/projects", superuser, &late).await.status(), 404);
+    let late = json!({ "organization": "acme", "name": "late" });
+    let refused = people.send("POST", "/api/freehold/v1/projects", superuser, &late).await;
+    assert!(refused.status() == 409 && refused.text().contains("acme"), "{}", refused.text());
+    // One of the same name is another one, and sees nothing of the first.
+    let body = json!({ "name": "Acme" });
+    let again = people.send("POST", "/api/platform/organizations", superuser, &body).await.json();
+    let slug = again["slug"].as_str().unwrap();
+    assert!(slug.starts_with("acme-"), "{again}");
+    let path = format!("/api/platform/organizations/{slug}/projects?statuses=REMOVED");
+    let projects = people.send("GET", &path, superuser, &Value::Null).await;
+    assert!(projects.status() == 200 && !projects.text().contains("demo"), "{}", projects.text());
+
     let grants = [Grant::everywhere(Role::Owner)];
     let person = people.person("owner").await;
     let nowhere = people.accounts.put_grants(&"acme".parse().unwrap(), person.id, &[], &grants).await;

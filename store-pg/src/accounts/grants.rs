@@ -19,7 +19,8 @@ const OF_ORGANIZATION: &str = "SELECT p.id, p.subject, p.email, p.username, p.fi
     p.superuser, p.created_at, g.role, g.projects \
     FROM freehold.grants g JOIN freehold.people p ON p.id = g.person WHERE g.organization = $1 ORDER BY p.id, g.role";
 /// Whoever changes what is held in an organization waits for the others who do: the last owner is somebody for all.
-const LOCK: &str = "SELECT id FROM freehold.organizations WHERE id = $1 FOR NO KEY UPDATE";
+const LOCK: &str =
+    "SELECT id FROM freehold.organizations WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE";
 const HELD: &str = "SELECT role, projects FROM freehold.grants WHERE organization = $1 AND person = $2";
 const REMOVE: &str = "DELETE FROM freehold.grants WHERE organization = $1 AND person = $2";
 const ADD: &str =

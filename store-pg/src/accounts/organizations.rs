@@ -2,7 +2,7 @@
 
 use freehold_core::{
     Error, OrganizationId,
-    accounts::{Grant, Organization, PersonId, ProjectDefaults, Role},
+    accounts::{Grant, Organization, PersonId, ProjectDefaults, Role, id_taken},
 };
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -21,28 +21,34 @@ macro_rules! organization {
     };
 }
 
-const ADD: &str =
-    organization!("INSERT INTO freehold.organizations (id, name) VALUES ($1, $2) RETURNING ", "");
-const ONE: &str = organization!("SELECT ", " FROM freehold.organizations WHERE id = $1");
+const ADD: &str = organization!(
+    "INSERT INTO freehold.organizations (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING ",
+    ""
+);
+const IS_DELETED: &str = "SELECT deleted_at IS NOT NULL FROM freehold.organizations WHERE id = $1";
+const ONE: &str =
+    organization!("SELECT ", " FROM freehold.organizations WHERE id = $1 AND deleted_at IS NULL");
 const ALL: &str = organization!(
     "SELECT ",
-    " FROM freehold.organizations o WHERE $1::bigint IS NULL \
-      OR EXISTS (SELECT FROM freehold.grants g WHERE g.organization = o.id AND g.person = $1) ORDER BY number"
+    " FROM freehold.organizations o WHERE deleted_at IS NULL AND ($1::bigint IS NULL \
+      OR EXISTS (SELECT FROM freehold.grants g WHERE g.organization = o.id AND g.person = $1)) ORDER BY number"
 );
-const RENAME: &str =
-    organization!("UPDATE freehold.organizations SET name = $2 WHERE id = $1 RETURNING ", "");
+const RENAME: &str = organization!(
+    "UPDATE freehold.organizations SET name = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING ",
+    ""
+);
 const SET_DEFAULTS: &str = organization!(
     "UPDATE freehold.organizations SET default_target = $2, default_stack = $3, default_excluded = $4 \
-     WHERE id = $1 RETURNING ",
+     WHERE id = $1 AND deleted_at IS NULL RETURNING ",
     ""
 );
 const HELD_IN: [&str; 2] = [
     "DELETE FROM freehold.invitations WHERE organization = $1",
     "DELETE FROM freehold.grants WHERE organization = $1",
 ];
-/// Whoever changes what is held in it waits, and then finds none.
-const LOCK: &str = "SELECT id FROM freehold.organizations WHERE id = $1 FOR UPDATE";
-const DELETE: &str = "DELETE FROM freehold.organizations WHERE id = $1";
+/// Whoever changes what is held in it waits, and then finds none. The row stays: its id is not used again.
+const DELETE: &str = "UPDATE freehold.organizations SET deleted_at = clock_timestamp() \
+    WHERE id = $1 AND deleted_at IS NULL RETURNING id";
 
 #[derive(Debug, sqlx::FromRow)]
 struct Row {
@@ -81,12 +87,13 @@ pub(super) async fn create(
     const VERB: &str = "create an organization";
     let mut transaction = transaction::begin(pool, VERB).await?;
     let work = async {
-        let row: Row = sqlx::query_as(ADD)
-            .bind(id.as_str())
-            .bind(name)
-            .fetch_one(&mut *transaction)
-            .await
-            .during(VERB)?;
+        let added = sqlx::query_as(ADD).bind(id.as_str()).bind(name).fetch_optional(&mut *transaction).await;
+        let added: Option<Row> = added.during(VERB)?;
+        let Some(row) = added else {
+            let deleted = sqlx::query_scalar(IS_DELETED).bind(id.as_str());
+            let deleted = deleted.fetch_one(&mut *transaction).await.during(VERB)?;
+            return Err(id_taken(id, deleted).into());
+        };
         if let Some(owner) = owner {
             grants::add(&mut transaction, id, owner, &[Grant::everywhere(Role::Owner)]).await?;
         }
@@ -135,13 +142,10 @@ pub(super) async fn delete(pool: &PgPool, id: &OrganizationId) -> Result<()> {
     const VERB: &str = "delete an organization";
     let mut transaction = transaction::begin(pool, VERB).await?;
     let work = async {
-        let locked: Option<String> = sqlx::query_scalar(LOCK)
-            .bind(id.as_str())
-            .fetch_optional(&mut *transaction)
-            .await
-            .during(VERB)?;
-        locked.ok_or_else(|| Error::not_found("organization", id))?;
-        for statement in HELD_IN.into_iter().chain([DELETE]) {
+        let deleted = sqlx::query_scalar(DELETE).bind(id.as_str()).fetch_optional(&mut *transaction).await;
+        let deleted: Option<String> = deleted.during(VERB)?;
+        deleted.ok_or_else(|| Error::not_found("organization", id))?;
+        for statement in HELD_IN {
             sqlx::query(statement).bind(id.as_str()).execute(&mut *transaction).await.during(VERB)?;
         }
         Ok(())

@@ -6,13 +6,15 @@ use sqlx::PgConnection;
 use crate::{
     allocate,
     error::{During, Result},
+    organizations,
     rows::{json, number, texts},
 };
 
 const CREATE: &str = "INSERT INTO freehold.projects \
     (reference, name, folded_name, organization, target, machine, stack, digest, status, status_operation, \
      annotations, excluded, memory_bytes, cpus) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
+    WHERE NOT EXISTS (SELECT FROM freehold.closed_organizations WHERE id = $4)";
 /// Who counts under a bound waits for whoever counts under the same one, until that transaction has ended.
 const LOCK_BOUND: &str = "SELECT pg_advisory_xact_lock(hashtextextended('freehold/bound/' || $1, 0))";
 const OF_TARGET: &str = "SELECT count(*), least(coalesce(sum(memory_bytes), 0), 9223372036854775807)::bigint \
@@ -26,8 +28,9 @@ pub(super) async fn create(
     operation: Option<OperationId>,
 ) -> Result<()> {
     within_bounds(connection, new).await?;
+    organizations::keep_open(connection, &new.organization).await?;
     let machine = allocate::machine(connection, &new.machine).await?;
-    sqlx::query(CREATE)
+    let created = sqlx::query(CREATE)
         .bind(new.reference.as_str())
         .bind(new.name.as_str())
         .bind(new.name.folded())
@@ -45,6 +48,9 @@ pub(super) async fn create(
         .execute(&mut *connection)
         .await
         .during("create a project")?;
+    if created.rows_affected() == 0 {
+        return Err(NewProject::refused(&new.organization).into());
+    }
     // Last, because it locks the machine's pools until the transaction ends.
     if new.ports > 0 {
         allocate::ports(connection, machine, &new.reference, new.ports, &new.port_pool).await?;

@@ -313,5 +313,20 @@ async fn an_organization_goes_with_all_that_is_held_in_it_and_nothing_else() {
         assert_eq!((left.len(), &left[0].organization), (1, &other), "{store:?}");
         assert!(store.invitation(&[2; 32]).await.unwrap().is_some());
         assert_eq!(store.delete_organization(&acme).await.unwrap_err().kind(), Kind::NotFound);
+        // Its id stays taken: what is on record under it is not another's.
+        let again = store.create_organization(&acme, "Other", Some(ada.id)).await.unwrap_err();
+        assert_eq!(again.kind(), Kind::AlreadyExists, "{store:?}");
+        assert!(
+            again.to_string().contains("acme") && again.to_string().contains("choose another"),
+            "{again}"
+        );
+        assert_eq!(store.memberships(ada.id).await.unwrap().len(), 1, "{store:?}");
+        assert!(store.rename_organization(&acme, "Name").await.is_err(), "{store:?}");
+        assert!(store.set_defaults(&acme, &ProjectDefaults::default()).await.is_err(), "{store:?}");
+        let owner = [Grant::everywhere(Role::Owner)];
+        assert!(store.put_grants(&acme, ada.id, &[], &owner).await.is_err(), "{store:?}");
+        let reader = invitation(&acme, "bob", Grant::everywhere(Role::ReadOnly), 3);
+        assert!(store.invite(&reader, &Role::ALL).await.is_err(), "{store:?}");
+        assert_eq!(store.organizations(None).await.unwrap().len(), 1, "{store:?}");
     }
 }

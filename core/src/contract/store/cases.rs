@@ -62,6 +62,10 @@ macro_rules! __store_cases {
                 a_renamed_project_gives_its_old_name_back []
                 of_many_creates_of_one_name_at_once_exactly_one_wins []
             }
+            organizations {
+                one_that_has_a_project_is_not_closed_and_a_closed_one_gets_none []
+                of_a_create_and_a_closing_at_once_exactly_one_wins []
+            }
             allocation {
                 a_hundred_creates_at_once_share_no_port_and_no_network []
                 however_projects_come_and_go_no_two_share_a_port_or_an_address []

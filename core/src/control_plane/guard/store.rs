@@ -141,6 +141,10 @@ impl Store for GuardedStore {
         self.run("reseal", |store| store.reseal(items)).await
     }
 
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        self.run("close_organization", |store| store.close_organization(organization)).await
+    }
+
     async fn register(&self, target: &TargetRecord) -> Result<()> {
         self.run("register", |store| store.register(target)).await
     }

@@ -46,9 +46,10 @@ enum Flaw {
     LosesRowsBetweenPages,
     ResealsWhatHasChanged,
     BindsTargetsAnew,
+    ClosesNothing,
 }
 
-const FLAWS: [(Flaw, &str); 18] = [
+const FLAWS: [(Flaw, &str); 19] = [
     (Flaw::KeepsHalfOfARefusedChange, "atomic::a_refused_change_leaves_nothing_behind"),
     (
         Flaw::LetsTheLastWriterWin,
@@ -76,6 +77,7 @@ const FLAWS: [(Flaw, &str); 18] = [
     (Flaw::LosesRowsBetweenPages, "lists::pages_follow_each_other_without_gaps_while_rows_change"),
     (Flaw::ResealsWhatHasChanged, "sealed_items::items_are_resealed_only_where_they_are_unchanged"),
     (Flaw::BindsTargetsAnew, "settings::a_targets_name_is_bound_to_one_engine_for_good"),
+    (Flaw::ClosesNothing, "organizations::one_that_has_a_project_is_not_closed_and_a_closed_one_gets_none"),
 ];
 
 /// A store in memory with a flaw.
@@ -245,6 +247,13 @@ impl Store for Broken {
             }
         }
         self.inside.reseal(&items).await
+    }
+
+    async fn close_organization(&self, organization: &OrganizationId) -> Result<()> {
+        if self.flaw == Flaw::ClosesNothing {
+            return Ok(());
+        }
+        self.inside.close_organization(organization).await
     }
 
     async fn register(&self, target: &TargetRecord) -> Result<()> {
