@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod audit;
 mod decision;
 mod matrix;
 mod permissions;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use self::{
+    audit::{Actor, AuditEntry, AuditLog, AuditPage, Conclusion, Credential, NewAuditEntry, Whose},
     decision::{Caller, Decision, Place},
     matrix::{Action, MATRIX, Reach, Resource, Role, Roles, Rule},
     permissions::{Allowed, Permission, permissions},

@@ -3,14 +3,14 @@
 mod sessions;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use freehold_core::{
     Error, Kind,
-    accounts::{AccountStore, Caller, Identity, ProjectDefaults},
+    accounts::{AccountStore, Actor, Caller, Credential, Identity, ProjectDefaults},
 };
 
-use crate::{gotrue::GoTrue, superuser::Standing};
+use crate::{audit, gotrue::GoTrue, superuser::Standing};
 
 pub use self::{
     sessions::{SessionConfig, Sessions},
@@ -38,6 +38,7 @@ pub struct Accounts {
     gotrue: Option<GoTrue>,
     standing: Standing,
     wizard: ProjectDefaults,
+    audit: Duration,
 }
 
 /// Somebody whose credential was checked.
@@ -47,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) caller: Caller,
     /// Who they are to the service that signs people in, where they came by a session: there may be no person yet.
     pub(crate) identity: Option<Identity>,
+    /// The number of their access token, where they came by one.
+    token: Option<i64>,
 }
 
 /// Why nobody is known.
@@ -66,7 +69,22 @@ impl From<Error> for Stranger {
 
 impl Known {
     fn superuser() -> Self {
-        Self { caller: Caller::superuser(), identity: None }
+        Self { caller: Caller::superuser(), identity: None, token: None }
+    }
+
+    /// Who they are on the audit log.
+    pub(crate) fn actor(&self) -> Actor {
+        let (person, identity) = (self.caller.person.as_ref(), self.identity.as_ref());
+        Actor {
+            person: person.map(|person| person.id),
+            subject: person.map(|person| &person.subject).or(identity.map(|one| &one.subject)).cloned(),
+            email: person.map(|person| &person.email).or(identity.map(|one| &one.email)).cloned(),
+            credential: match (self.token, identity) {
+                (Some(token), _) => Credential::Token(token),
+                (None, Some(_)) => Credential::Session,
+                (None, None) => Credential::Superuser,
+            },
+        }
     }
 }
 
@@ -112,6 +130,7 @@ impl Accounts {
             gotrue: None,
             standing: Standing::default(),
             wizard: ProjectDefaults::default(),
+            audit: audit::KEPT,
         }
     }
 
@@ -139,6 +158,18 @@ impl Accounts {
         Self { wizard, ..self }
     }
 
+    /// Keeps the audit log for this long, which is 90 days unless said. What is older is forgotten by
+    /// [`keep_audit_log`](crate::keep_audit_log).
+    #[must_use]
+    pub fn audit(self, kept: Duration) -> Self {
+        Self { audit: kept, ..self }
+    }
+
+    /// For how many days the audit log is kept.
+    pub(crate) fn audit_days(&self) -> u64 {
+        self.audit.as_secs() / (24 * 3600)
+    }
+
     pub(crate) fn wizard_defaults(&self) -> &ProjectDefaults {
         &self.wizard
     }
@@ -160,13 +191,14 @@ impl Accounts {
         if self.superuser.matches(token) {
             return Ok(Known::superuser());
         }
-        let (person, identity) = if token.starts_with(token::PERSONAL) {
-            let owner = self.store.use_token(&TokenDigest::of(token).bytes()).await?;
-            (Some(owner.ok_or(Stranger::Refused(WRONG_TOKEN))?), None)
+        let (person, identity, token) = if token.starts_with(token::PERSONAL) {
+            let used = self.store.use_token(&TokenDigest::of(token).bytes()).await?;
+            let (owner, number) = used.ok_or(Stranger::Refused(WRONG_TOKEN))?;
+            (Some(owner), None, Some(number))
         } else {
             let sessions = self.sessions.as_ref().ok_or(Stranger::Refused(WRONG_TOKEN))?;
             let identity = sessions.verify(token).await?;
-            (self.store.person(&identity.subject).await?, Some(identity))
+            (self.store.person(&identity.subject).await?, Some(identity), None)
         };
         let caller = match person {
             Some(person) => {
@@ -175,7 +207,7 @@ impl Accounts {
             }
             None => Caller::of_memberships(Vec::new()),
         };
-        Ok(Known { caller, identity })
+        Ok(Known { caller, identity, token })
     }
 }
 

@@ -1,10 +1,10 @@
 //! One request as a handler sees it.
 
-use std::{collections::BTreeMap, pin::Pin, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, pin::Pin, str::FromStr, time::Duration};
 
 use freehold_core::{
     Error, Kind, OperationId, OrganizationId, Project, ProjectRef, Result,
-    accounts::{AccountStore, Caller, Identity, ProjectDefaults},
+    accounts::{AccountStore, Actor, Caller, Identity, ProjectDefaults},
     control_plane::ControlPlane,
 };
 use futures_util::{Stream, StreamExt};
@@ -199,6 +199,16 @@ impl Call {
         self.known.as_ref().map_or(&NOBODY, |known| &known.caller)
     }
 
+    /// Who is calling, as the audit log has them; `None` on a route for anyone.
+    pub(crate) fn actor(&self) -> Option<Actor> {
+        self.known.as_ref().map(Known::actor)
+    }
+
+    /// The address at the other end of the connection.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.peer.map(|Peer(address)| address.to_canonical())
+    }
+
     /// Who is calling, as the service that signs people in knows them; `None` unless they came by a session.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.known.as_ref()?.identity.as_ref()
@@ -242,6 +252,11 @@ impl Call {
     /// A header's text, if it is there and readable.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The parameters of the path by their names.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.parameters.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// A parameter of the path.

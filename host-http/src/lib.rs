@@ -37,6 +37,7 @@
 //! there are the filters alone.
 
 mod api;
+mod audit;
 pub mod auth;
 mod call;
 mod cors;
@@ -60,6 +61,7 @@ pub mod wire;
 
 pub use crate::{
     api::{Api, Bounds},
+    audit::keep_audit_log,
     auth::{Accounts, Auth, SessionConfig, Sessions, Token, TokenDigest},
     gotrue::{GoTrue, GoTrueConfig},
     studio::check_defaults,

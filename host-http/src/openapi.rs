@@ -80,6 +80,14 @@ impl Modify for Failures {
     }
 }
 
+/// What a route of Studio's or of the Management API does, in the words of its document, without what follows a colon.
+pub(crate) fn words(method: &str, path: &str) -> Option<&'static str> {
+    let path = if path.starts_with("/api/v1/") { path.get(4..).unwrap_or(path) } else { path };
+    let mut said = studio::SAID.iter().chain(management::SAID);
+    let said = said.find(|said| said.route.split_once(' ') == Some((method, path)))?;
+    said.what.split([':', ';']).next()
+}
+
 /// The document as JSON. `openapi.json` in this package is a copy of it, which a test compares.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use warp::{
 
 use crate::{
     api::Api,
+    audit,
     call::{self, Call, Parameters},
     error,
     rule::Rule,
@@ -96,13 +97,23 @@ impl Route {
                     }
                     verdict => verdict?,
                 };
+                let recorded = audit::begin(&self, &call).await?;
                 if verdict.is_err() {
+                    if let Some(recorded) = recorded {
+                        recorded.refused().await;
+                    }
                     let message = "your role does not allow this";
                     return Ok(error::refusal(StatusCode::FORBIDDEN, "forbidden", message, &id));
                 }
                 // A task of its own: a caller that goes away stops no command halfway, and a panic ends nothing else.
-                let work = tokio::spawn((self.handler)(call).in_current_span());
-                work.await.unwrap_or_else(|panic| Err(Error::internal("answer the request").because(panic)))
+                let work = apart((self.handler)(call));
+                let Some(recorded) = recorded else { return work.await };
+                apart(async move {
+                    let worked = work.await;
+                    recorded.conclude(&worked).await;
+                    worked
+                })
+                .await
             };
             let late = || Error::new(Kind::Timeout, format!("answer within {} s", limit.time.as_secs()));
             match tokio::time::timeout(limit.time, work).await {
@@ -116,6 +127,14 @@ impl Route {
         call::name_request(&mut response, &id);
         Ok(response)
     }
+}
+
+/// Does something in a task of its own.
+fn apart(
+    work: impl Future<Output = Result<Response>> + Send + 'static,
+) -> impl Future<Output = Result<Response>> + Send {
+    let task = tokio::spawn(work.in_current_span());
+    async { task.await.unwrap_or_else(|panic| Err(Error::internal("answer the request").because(panic))) }
 }
 
 fn has_method(method: &Method) -> BoxedFilter<()> {

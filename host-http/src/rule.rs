@@ -106,7 +106,9 @@ impl Rule {
                 let operation = call.control().operation(id).await?;
                 let project = call.control().project(&operation.project).await?;
                 let hidden = |_| Error::not_found("operation", id);
-                on_project(call.caller(), action, resource, &project).map_err(hidden)
+                let verdict = on_project(call.caller(), action, resource, &project).map_err(hidden);
+                call.keep(project);
+                verdict
             }
             Self::May(action, resource, At::Organization) => {
                 let organization = call.parameter("slug").parse()?;

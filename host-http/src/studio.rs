@@ -3,6 +3,7 @@
 
 mod absent;
 mod access_tokens;
+mod audit;
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod custom_content;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         sign_in::ROUTES,
         profile::ROUTES,
         access_tokens::ROUTES,
+        audit::ROUTES,
         absent::ROUTES,
         organizations::ROUTES,
         members::ROUTES,

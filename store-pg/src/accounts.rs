@@ -1,5 +1,6 @@
 //! The [`AccountStore`]: each method is answered by the file that is named for what it is about.
 
+mod audit;
 mod grants;
 mod invitations;
 mod organizations;
@@ -121,7 +122,7 @@ impl AccountStore for PgStore {
         Ok(tokens::delete(self.pool(), owner, token).await?)
     }
 
-    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<Person>> {
+    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<(Person, i64)>> {
         Ok(tokens::used(self.pool(), digest).await?)
     }
 }

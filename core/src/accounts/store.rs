@@ -5,15 +5,15 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::{
-    AccessToken, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken, NewInvitation,
-    Organization, Person, PersonId, ProjectDefaults, Role,
+    AccessToken, AuditLog, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
+    NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role,
 };
 use crate::{
     error::Result,
     names::{OrganizationId, Subject},
 };
 
-/// Keeps organizations, people, what they hold, and their access tokens.
+/// Keeps organizations, people, what they hold, their access tokens, and the log of what they did.
 ///
 /// # Guarantees
 /// - What was answered is durable; each call is one transaction.
@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 /// `Unavailable` if the store cannot be reached. Besides that, what each method says.
 #[async_trait]
-pub trait AccountStore: Debug + Send + Sync + 'static {
+pub trait AccountStore: AuditLog + Debug + Send + Sync + 'static {
     /// Makes an organization, with its owner where one is named. The id of one that was deleted is not used again: what is
     /// on record under it is not the new one's.
     ///
@@ -169,9 +169,10 @@ pub trait AccountStore: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn delete_token(&self, owner: PersonId, token: i64) -> Result<bool>;
 
-    /// Whose token has this digest, if it has not expired on the store's clock. The use is noted, to the minute.
+    /// Whose token has this digest, and its number, if it has not expired on the store's clock. The use is noted, to the
+    /// minute.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<Person>>;
+    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<(Person, i64)>>;
 }

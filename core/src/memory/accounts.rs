@@ -1,5 +1,7 @@
 //! Accounts in memory.
 
+mod audit;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -11,9 +13,9 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     accounts::{
-        AccessToken, AccountStore, Grant, Identity, Invitation, Member, Membership, Names, NewAccessToken,
-        NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, Scope, address, check_grants,
-        check_name, check_unchanged, id_taken, united,
+        AccessToken, AccountStore, AuditEntry, Grant, Identity, Invitation, Member, Membership, Names,
+        NewAccessToken, NewInvitation, Organization, Person, PersonId, ProjectDefaults, Role, Scope, address,
+        check_grants, check_name, check_unchanged, id_taken, united,
     },
     clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
@@ -38,6 +40,7 @@ struct State {
     grants: BTreeMap<(OrganizationId, PersonId), Vec<Grant>>,
     tokens: BTreeMap<i64, ([u8; 32], AccessToken)>,
     invitations: BTreeMap<i64, ([u8; 32], Invitation)>,
+    audit: BTreeMap<i64, AuditEntry>,
 }
 
 impl MemoryAccounts {
@@ -369,7 +372,7 @@ impl AccountStore for MemoryAccounts {
         Ok(theirs && state.tokens.remove(&token).is_some())
     }
 
-    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<Person>> {
+    async fn use_token(&self, digest: &[u8; 32]) -> Result<Option<(Person, i64)>> {
         let now = self.clock.now();
         let mut state = self.state();
         let found = state.tokens.values_mut().find(|(of, _)| of == digest);
@@ -379,8 +382,8 @@ impl AccountStore for MemoryAccounts {
         if token.last_used_at.is_none_or(|last| now - last >= MINUTE) {
             token.last_used_at = Some(now);
         }
-        let owner = token.owner;
-        Ok(state.people.get(&owner).cloned())
+        let (owner, number) = (token.owner, token.id);
+        Ok(state.people.get(&owner).map(|person| (person.clone(), number)))
     }
 }
 

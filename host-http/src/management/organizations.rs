@@ -12,6 +12,7 @@ use warp::{
 
 use super::v1;
 use crate::{
+    audit,
     call::Call,
     error::json,
     route::Route,
@@ -39,7 +40,8 @@ async fn list(call: Call) -> Result<Response> {
 }
 
 async fn create(call: Call) -> Result<Response> {
-    Ok(json(StatusCode::CREATED, &shown(&organizations::made(&call).await?)))
+    let made = organizations::made(&call).await?;
+    Ok(audit::made_in(json(StatusCode::CREATED, &shown(&made)), made.id))
 }
 
 /// There is no billing: every organization is on the plan that hides the least.

@@ -12,6 +12,7 @@ use warp::{
 
 use super::v1;
 use crate::{
+    audit,
     call::Call,
     error::json,
     route::Route,
@@ -75,7 +76,8 @@ async fn list(call: Call) -> Result<Response> {
 }
 
 async fn create(call: Call) -> Result<Response> {
-    Ok(json(StatusCode::CREATED, &shown(&create::made(&call).await?)))
+    let view = create::made(&call).await?;
+    Ok(audit::made_project(json(StatusCode::CREATED, &shown(&view)), view.project.reference))
 }
 
 async fn show(call: Call) -> Result<Response> {

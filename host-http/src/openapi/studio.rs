@@ -2,6 +2,7 @@
 
 use super::surface::{Said, said};
 
+const AUDIT: &[&str] = &["iso_timestamp_start", "iso_timestamp_end", "before", "limit"];
 const LIST: &[&str] = &["limit", "offset", "search", "sort", "statuses"];
 
 pub(super) const SAID: &[Said] = &[
@@ -20,6 +21,7 @@ pub(super) const SAID: &[Said] = &[
     said("POST /api/platform/profile", "Make the caller a person here").status(201),
     said("PATCH /api/platform/profile", "Change what the caller is called").body(r#"{"first_name":"Ada"}"#),
     said("GET /api/platform/profile/permissions", "List what the caller may do"),
+    said("GET /api/platform/profile/audit", "List what the caller did, newest first").query(AUDIT),
     said("POST /api/platform/profile/audit-login", "Note that the caller signed in").status(201),
     said("GET /api/platform/profile/access-tokens", "List the caller's access tokens"),
     said("POST /api/platform/profile/access-tokens", "Make an access token; it is shown once")
@@ -33,6 +35,8 @@ pub(super) const SAID: &[Said] = &[
     said("POST /api/platform/organizations", "Make an organization").status(201).body(r#"{"name":"Acme"}"#),
     said("GET /api/platform/organizations/{slug}", "Show an organization"),
     said("PATCH /api/platform/organizations/{slug}", "Rename an organization").body(r#"{"name":"Acme"}"#),
+    said("GET /api/platform/organizations/{slug}/audit", "List what was done in an organization, newest first")
+        .query(AUDIT),
     said("GET /api/platform/organizations/{slug}/members", "List an organization's members"),
     said("GET /api/platform/organizations/{slug}/roles", "List an organization's roles"),
     said("GET /api/platform/organizations/{slug}/projects", "List an organization's projects").query(LIST),

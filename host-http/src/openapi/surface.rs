@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Said {
     /// `METHOD /path`.
     pub(super) route: &'static str,
-    what: &'static str,
+    pub(super) what: &'static str,
     status: u16,
     query: &'static [&'static str],
     body: &'static str,

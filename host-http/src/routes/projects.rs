@@ -15,6 +15,7 @@ use warp::{
 
 use super::commands;
 use crate::{
+    audit,
     call::{Call, List},
     error::{json, private},
     route::Route,
@@ -78,7 +79,7 @@ async fn create(call: Call) -> Result<Response> {
     if let Ok(location) = HeaderValue::from_str(&format!("/api/freehold/v1/projects/{project}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    Ok(audit::made_project(response, project))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -12,7 +12,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{empty, organizations, view::View};
+use super::{audit, empty, organizations, view::View};
 use crate::{
     call::Call,
     error::json,
@@ -98,6 +98,8 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// What Freehold can do that Studio asks leave for: pausing, which it offers only then.
 const ENTITLED: [&str; 1] = ["project_pausing"];
+/// For how many days the audit log is shown: without it Studio shows none.
+const AUDIT: &str = "security.audit_logs_days";
 
 async fn entitlements(call: Call) -> Result<Response> {
     organizations::named(&call).await?;
@@ -109,7 +111,13 @@ async fn entitlements(call: Call) -> Result<Response> {
             "config": { "enabled": true },
         })
     };
-    let entitlements: Vec<Value> = ENTITLED.into_iter().map(entitlement).collect();
+    let mut entitlements: Vec<Value> = ENTITLED.into_iter().map(entitlement).collect();
+    entitlements.push(object!({
+        "feature": { "key": AUDIT, "type": "numeric" },
+        "hasAccess": true,
+        "type": "numeric",
+        "config": { "enabled": true, "unit": "days", "unlimited": false, "value": audit::days(&call) },
+    }));
     Ok(json(StatusCode::OK, &object!({ "entitlements": entitlements })))
 }
 

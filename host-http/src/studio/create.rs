@@ -23,6 +23,7 @@ use super::{
     wizard::{self, Sent},
 };
 use crate::{
+    audit,
     call::Call,
     error::private,
     route::Route,
@@ -76,7 +77,7 @@ async fn create(call: Call) -> Result<Response> {
     shown["anon_key"] = object!(keys.anon());
     shown["service_key"] = object!(keys.service());
     shown["local_runtime"] = object!({ "exclude_services": view.excluded() });
-    Ok(private(StatusCode::CREATED, &shown))
+    Ok(audit::made_project(private(StatusCode::CREATED, &shown), view.project.reference))
 }
 
 /// Makes the project that the body describes, as the Management API does too.

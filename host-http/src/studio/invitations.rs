@@ -20,6 +20,7 @@ use super::{
     roles,
 };
 use crate::{
+    audit,
     auth::{Token, TokenDigest},
     call::Call,
     error::{json, private},
@@ -176,6 +177,7 @@ async fn accept(call: Call) -> Result<Response> {
         (None, Some(identity)) => accounts.enroll(identity).await?.0.id,
         (None, None) => return Err(Error::new(Kind::Conflict, "accept the invitation: a person has to")),
     };
-    accounts.accept_invitation(&TokenDigest::of(call.parameter("token")).bytes(), person).await?;
-    Ok(empty(StatusCode::CREATED))
+    let digest = TokenDigest::of(call.parameter("token")).bytes();
+    let joined = accounts.accept_invitation(&digest, person).await?;
+    Ok(audit::made_in(empty(StatusCode::CREATED), joined.organization))
 }

@@ -16,6 +16,7 @@ use warp::{
 
 use super::roles;
 use crate::{
+    audit,
     call::Call,
     error::json,
     route::Route,
@@ -134,7 +135,8 @@ struct Create {
 
 async fn create(call: Call) -> Result<Response> {
     let made = made(&call).await?;
-    Ok(json(StatusCode::CREATED, &shown(&call, made)))
+    let id = made.id.clone();
+    Ok(audit::made_in(json(StatusCode::CREATED, &shown(&call, made)), id))
 }
 
 /// Makes the organization that the body names, as the management API does too. Its owner is the caller; its slug is made

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod access;
+mod audit;
 mod browser;
 mod commands;
 mod gateway;

@@ -16,8 +16,13 @@ use crate::{
 /// A person's columns. The tail says whose.
 macro_rules! select_people {
     ($tail:literal) => {
+        select_people!("", $tail)
+    };
+    ($more:literal, $tail:literal) => {
         concat!(
-            "SELECT p.id, p.subject, p.email, p.username, p.first_name, p.last_name, p.superuser, p.created_at \
+            "SELECT ",
+            $more,
+            "p.id, p.subject, p.email, p.username, p.first_name, p.last_name, p.superuser, p.created_at \
              FROM freehold.people p ",
             $tail
         )

@@ -17,6 +17,7 @@ const NOTE: &str = "UPDATE freehold.access_tokens SET last_used_at = now() WHERE
     AND (expires_at IS NULL OR expires_at > now()) \
     AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute')";
 const OWNER: &str = select_people!(
+    "t.id AS token, ",
     "JOIN freehold.access_tokens t ON t.owner = p.id \
      WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > now())"
 );
@@ -70,10 +71,17 @@ pub(super) async fn delete(pool: &PgPool, owner: PersonId, token: i64) -> Result
     Ok(deleted.during("delete an access token")?.rows_affected() > 0)
 }
 
-pub(super) async fn used(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<Person>> {
+#[derive(Debug, sqlx::FromRow)]
+struct Used {
+    token: i64,
+    #[sqlx(flatten)]
+    owner: PersonRow,
+}
+
+pub(super) async fn used(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<(Person, i64)>> {
     const VERB: &str = "look an access token up";
     sqlx::query(NOTE).bind(&digest[..]).execute(pool).await.during(VERB)?;
-    let owner: Option<PersonRow> =
+    let used: Option<Used> =
         sqlx::query_as(OWNER).bind(&digest[..]).fetch_optional(pool).await.during(VERB)?;
-    owner.map(PersonRow::read).transpose()
+    used.map(|used| Ok((used.owner.read()?, used.token))).transpose()
 }

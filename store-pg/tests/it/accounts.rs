@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::fixture::Database;
 
-async fn stores() -> Vec<Arc<dyn AccountStore>> {
+pub(crate) async fn stores() -> Vec<Arc<dyn AccountStore>> {
     let mut stores: Vec<Arc<dyn AccountStore>> = vec![Arc::new(MemoryAccounts::new())];
     if let Some(database) = Database::new().await {
         stores.push(Arc::new(database.store().await));
@@ -178,7 +178,8 @@ async fn a_token_acts_for_its_owner_until_it_expires_or_is_deleted() {
         let lasting = store.create_token(&token(1, Some(now + Duration::HOUR))).await.unwrap();
         let expired = store.create_token(&token(2, Some(now - Duration::SECOND))).await.unwrap();
         assert_eq!(lasting.last_used_at, None);
-        assert_eq!(store.use_token(&[1; 32]).await.unwrap().unwrap().id, ada.id, "{store:?}");
+        let (owner, number) = store.use_token(&[1; 32]).await.unwrap().unwrap();
+        assert_eq!((owner.id, number), (ada.id, lasting.id), "{store:?}");
         assert_eq!(store.use_token(&[2; 32]).await.unwrap(), None, "{store:?}");
         assert_eq!(store.use_token(&[3; 32]).await.unwrap(), None);
         let kept = store.tokens(ada.id).await.unwrap();

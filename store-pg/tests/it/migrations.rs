@@ -18,7 +18,7 @@ async fn hosts_that_start_at_once_migrate_once() {
     }
     let count = sqlx::query_scalar("SELECT count(*) FROM freehold.migrations WHERE success");
     let migrations: i64 = count.fetch_one(&mut database.connection().await).await.unwrap();
-    assert_eq!(migrations, 2);
+    assert_eq!(migrations, 3);
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_program_older_than_the_schema_refuses_and_says_so() {
     assert_eq!(error.kind(), Kind::Conflict);
     assert_eq!(
         error.to_string(),
-        "use the store: its schema is at version 999 and this program knows up to 2: \
+        "use the store: its schema is at version 999 and this program knows up to 3: \
          run a program that is as new as the one that migrated it"
     );
 }

@@ -8,7 +8,7 @@ use freehold_core::{
 };
 use freehold_host::{
     Accounts, GoTrue, GoTrueConfig, SessionConfig, Sessions, Superuser, TokenDigest, ensure_organization,
-    wire::Secret,
+    keep_audit_log, wire::Secret,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long to wait before GoTrue is tried for the second time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// For how many days the audit log is kept unless the file says otherwise.
+const KEEP_AUDIT_DAYS: u64 = 90;
 
 /// How people are known. Each text may come from the environment instead, by the name at its side.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -49,6 +51,8 @@ pub(crate) struct AccountsConfig {
     default_stack: Option<StackName>,
     /// Origins whose pages may use the API: `FREEHOLD_ORIGINS`, separated by commas.
     origins: Vec<String>,
+    /// For how many days the audit log is kept.
+    keep_audit_days: Option<u64>,
 }
 
 /// The same as it is printed.
@@ -75,6 +79,7 @@ pub(crate) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     default_stack: Option<&'a str>,
     origins: &'a [String],
+    keep_audit_days: u64,
 }
 
 impl AccountsConfig {
@@ -103,6 +108,7 @@ impl AccountsConfig {
             default_target: self.default_target,
             default_stack: self.default_stack,
             origins: origins.unwrap_or(self.origins),
+            keep_audit_days: self.keep_audit_days,
         }
     }
 
@@ -134,6 +140,7 @@ impl AccountsConfig {
             default_target: self.default_target.as_ref().map(TargetName::as_str),
             default_stack: self.default_stack.as_ref().map(StackName::as_str),
             origins: &self.origins,
+            keep_audit_days: self.keep_audit_days(),
         }
     }
 
@@ -144,6 +151,10 @@ impl AccountsConfig {
             stack: self.default_stack.clone(),
             excluded: None,
         }
+    }
+
+    fn keep_audit_days(&self) -> u64 {
+        self.keep_audit_days.unwrap_or(KEEP_AUDIT_DAYS)
     }
 
     fn organization_name(&self) -> &str {
@@ -177,7 +188,10 @@ impl AccountsConfig {
             return Err(Failure::usage("[accounts]: a secret is the mask that `freehold config` prints"));
         }
         ensure_organization(&*store, &organization, self.organization_name()).await?;
-        let mut accounts = Accounts::new(superuser, Arc::clone(&store)).wizard(self.defaults());
+        let kept = Duration::from_secs(self.keep_audit_days().saturating_mul(24 * 3600));
+        keep_audit_log(Arc::clone(&store), kept, shutdown.clone());
+        let accounts = Accounts::new(superuser, Arc::clone(&store));
+        let mut accounts = accounts.wizard(self.defaults()).audit(kept);
         let secret = |kept: &Option<Secret>| kept.clone().map(Secret::into_inner);
         if self.jwt_secret.is_some() || self.jwks_url.is_some() {
             accounts = accounts.sessions(Sessions::new(SessionConfig {
