@@ -293,6 +293,11 @@ impl Destroyer for DockerBackend {
         let holdings = inventory::inventory(&self.watch.engine, &self.files, ctx).await;
         holdings.map_err(|error| error.during("inventory"))
     }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        let holding = inventory::holding(&self.watch.engine, &self.files, ctx, project).await;
+        holding.map_err(|error| error.during("holding"))
+    }
 }
 
 /// Somebody changed what is never changed once it is kept.

@@ -68,7 +68,7 @@ async fn remove(
     let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
     collect(&mut failures, networks)?;
     collect(&mut failures, volumes)?;
-    if files.has_remains(project).await? {
+    if files.remains(project).await?.is_some() {
         ctx.step("remove folder", "").await?;
         let removed = remove_folder(engine, files, ctx, project).await;
         collect(&mut failures, vec![removed.map_err(|error| at("remove folder", "", error))])?;
@@ -103,7 +103,7 @@ async fn verdict(files: &Files, project: &ProjectRef, rest: &Observed, failures:
     left.extend(rest.containers.iter().map(|container| format!("container {}", container.name)));
     left.extend(rest.networks.iter().map(|network| format!("network {}", network.name)));
     left.extend(rest.volumes.iter().map(|volume| format!("volume {}", volume.name)));
-    if files.has_remains(project).await? {
+    if files.remains(project).await?.is_some() {
         left.push(format!("folder {}", files.project(project).display()));
     }
     if left.is_empty() {

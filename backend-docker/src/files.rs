@@ -172,15 +172,22 @@ impl Files {
         exists(&self.project(project)).await
     }
 
-    /// Whether anything is left of the project's folder.
+    /// What is left of the project's folder, if anything.
     ///
     /// # Errors
     /// `Internal` if that cannot be told.
-    pub(crate) async fn has_remains(&self, project: &ProjectRef) -> Result<bool> {
+    pub(crate) async fn remains(&self, project: &ProjectRef) -> Result<Option<Remains>> {
         let folder = self.project(project);
-        Ok(exists(&folder).await?
-            || exists(&folder.with_extension(PART)).await?
-            || exists(&folder.with_extension(LABEL)).await?)
+        let mut since: Option<OffsetDateTime> = None;
+        for part in [folder.clone(), folder.with_extension(PART), folder.with_extension(LABEL)] {
+            let made = match fs::symlink_metadata(&part).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                data => data.and_then(|data| made(&data)).map_err(|error| failed("look at", &part, error))?,
+            };
+            since = Some(since.map_or(made, |since| since.min(made)));
+        }
+        let Some(since) = since else { return Ok(None) };
+        Ok(Some(Remains { since, installation: self.labelled(&folder).await }))
     }
 
     /// Removes the project's folder, what a copy that was cut off left of it, and last whose it was.
@@ -214,28 +221,26 @@ impl Files {
     /// `Internal` if the folder of projects cannot be read.
     pub(crate) async fn projects(&self) -> Result<BTreeMap<ProjectRef, Remains>> {
         let folder = self.root.join("projects");
-        let mut projects: BTreeMap<ProjectRef, Remains> = BTreeMap::new();
+        let mut projects = BTreeMap::new();
         let mut entries = fs::read_dir(&folder).await.map_err(|error| failed("read", &folder, error))?;
         while let Some(entry) = entries.next_entry().await.map_err(|error| failed("read", &folder, error))? {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let Ok(project) = name.split('.').next().unwrap_or_default().parse() else { continue };
-            if let Ok(changed) = entry.metadata().await.and_then(|data| data.created().or(data.modified())) {
-                let since = OffsetDateTime::from(changed);
-                match projects.entry(project) {
-                    Entry::Occupied(known) => {
-                        let known = known.into_mut();
-                        known.since = known.since.min(since);
-                    }
-                    Entry::Vacant(new) => {
-                        let installation = self.labelled(&self.project(&project)).await;
-                        new.insert(Remains { since, installation });
-                    }
-                }
+            if let Entry::Vacant(new) = projects.entry(project)
+                // One that is gone by now was destroyed meanwhile.
+                && let Some(remains) = self.remains(&project).await?
+            {
+                new.insert(remains);
             }
         }
         Ok(projects)
     }
+}
+
+/// When something was made, or changed last where the file system does not tell.
+fn made(data: &std::fs::Metadata) -> io::Result<OffsetDateTime> {
+    data.created().or_else(|_| data.modified()).map(OffsetDateTime::from)
 }
 
 /// The paths of the stack's folder that containers mount.

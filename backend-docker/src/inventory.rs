@@ -1,4 +1,4 @@
-//! Every project that has anything left on the engine or in the data folder.
+//! What projects have on the engine and in the data folder: every one that has anything left, or one alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,27 +12,48 @@ use crate::{engine::Engine, files::Files, labels, observed::Observed};
 /// # Errors
 /// Any call that fails: an inventory is whole or it is none.
 pub(crate) async fn inventory(engine: &Engine, files: &Files, ctx: &Context) -> Result<Vec<Holding>> {
-    let observed = Observed::of(engine, ctx, None).await?;
-    let mut census = Census::default();
-    for container in &observed.containers {
-        census.count(&container.labels, "container", container.created);
-    }
-    for network in &observed.networks {
-        census.count(&network.labels, "network", network.created);
-    }
-    for volume in &observed.volumes {
-        census.count(&volume.labels, "volume", volume.created);
-    }
+    let mut census = Census::of(&Observed::of(engine, ctx, None).await?);
     for (project, folder) in files.projects().await? {
         census.add(project, folder.installation, "folder", Some(folder.since));
     }
     Ok(census.0.into_values().collect())
 }
 
+/// What one project has, if anything.
+///
+/// # Errors
+/// Any call that fails.
+pub(crate) async fn holding(
+    engine: &Engine,
+    files: &Files,
+    ctx: &Context,
+    project: &ProjectRef,
+) -> Result<Option<Holding>> {
+    let mut census = Census::of(&Observed::of(engine, ctx, Some(project)).await?);
+    if let Some(folder) = files.remains(project).await? {
+        census.add(*project, folder.installation, "folder", Some(folder.since));
+    }
+    Ok(census.0.remove(project))
+}
+
 #[derive(Debug, Default)]
 struct Census(BTreeMap<ProjectRef, Holding>);
 
 impl Census {
+    fn of(observed: &Observed) -> Self {
+        let mut census = Self::default();
+        for container in &observed.containers {
+            census.count(&container.labels, "container", container.created);
+        }
+        for network in &observed.networks {
+            census.count(&network.labels, "network", network.created);
+        }
+        for volume in &observed.volumes {
+            census.count(&volume.labels, "volume", volume.created);
+        }
+        census
+    }
+
     fn count(&mut self, labels: &HashMap<String, String>, kind: &str, created: Option<OffsetDateTime>) {
         if let Some(project) = labels.get(labels::REF).and_then(|label| label.parse().ok()) {
             let installation = labels.get(labels::INSTALLATION).and_then(|label| label.parse().ok());

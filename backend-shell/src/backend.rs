@@ -157,4 +157,9 @@ impl Destroyer for ShellBackend {
     async fn inventory(&self, ctx: &Context) -> Result<Vec<Holding>> {
         self.count(ctx).await.map_err(|error| error.during("inventory"))
     }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        let listed = self.count(ctx).await.map_err(|error| error.during("holding"))?;
+        Ok(listed.into_iter().find(|holding| holding.project == *project))
+    }
 }

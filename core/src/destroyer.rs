@@ -34,6 +34,13 @@ pub trait Destroyer: Debug + Send + Sync + 'static {
     /// # Errors
     /// `Unavailable` if the engine does not answer: an inventory is whole or it is none.
     async fn inventory(&self, ctx: &Context) -> Result<Vec<Holding>>;
+
+    /// What the inventory lists of one project; `None` if nothing is left of it. It is asked for after each destroy, so it
+    /// looks at what that project has, however many others there are.
+    ///
+    /// # Errors
+    /// As [`inventory`](Self::inventory).
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>>;
 }
 
 /// A whole backend: it provisions and destroys. Implemented by everything that does both.

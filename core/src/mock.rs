@@ -79,6 +79,7 @@ mock! {
     impl Destroyer for Backend {
         async fn destroy(&self, ctx: &Context, project: &ProjectRef) -> Result<Outcome>;
         async fn inventory(&self, ctx: &Context) -> Result<Vec<Holding>>;
+        async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>>;
     }
 }
 

@@ -222,13 +222,20 @@ impl Destroyer for KeyValueServers {
     }
 
     async fn inventory(&self, _: &Context) -> Result<Vec<Holding>> {
-        let holding = |(project, server): (&ProjectRef, &Server)| Holding {
-            project: *project,
-            installation: Some(server.installation.clone()),
-            resources: BTreeMap::from([("server".to_owned(), 1)]),
-            oldest: server.made.into(),
-        };
-        Ok(self.servers().iter().map(holding).collect())
+        Ok(self.servers().iter().map(|(project, server)| holding(project, server)).collect())
+    }
+
+    async fn holding(&self, _: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        Ok(self.servers().get(project).map(|server| holding(project, server)))
+    }
+}
+
+fn holding(project: &ProjectRef, server: &Server) -> Holding {
+    Holding {
+        project: *project,
+        installation: Some(server.installation.clone()),
+        resources: BTreeMap::from([("server".to_owned(), 1)]),
+        oldest: server.made.into(),
     }
 }
 

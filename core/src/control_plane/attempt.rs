@@ -181,13 +181,10 @@ impl Work<'_> {
 
     /// What the engine still has of the project.
     async fn leftovers(&self) -> Result<Vec<String>> {
-        let holdings = self.call("inventory", self.backend.inventory(self.ctx)).await?;
-        Ok(holdings
-            .into_iter()
-            .filter(|holding| holding.project == self.claimed.project.reference)
-            .flat_map(|holding| holding.resources)
-            .map(|(kind, count)| format!("{count} {kind}"))
-            .collect())
+        let project = &self.claimed.project.reference;
+        let holding = self.call("holding", self.backend.holding(self.ctx, project)).await?;
+        let resources = holding.into_iter().flat_map(|holding| holding.resources);
+        Ok(resources.map(|(kind, count)| format!("{count} {kind}")).collect())
     }
 
     /// The control plane's own look: every service is healthy or done.

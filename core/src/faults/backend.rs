@@ -105,4 +105,9 @@ impl Destroyer for FaultyBackend {
         let ctx = &self.within(ctx, "inventory");
         self.injector.around("call", "inventory", || self.backend.inventory(ctx)).await
     }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        let ctx = &self.within(ctx, "holding");
+        self.injector.around("call", "holding", || self.backend.holding(ctx, project)).await
+    }
 }

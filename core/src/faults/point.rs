@@ -1,7 +1,7 @@
 //! The names of points.
 
 /// The methods of a backend.
-const CALLS: [&str; 11] = [
+const CALLS: [&str; 12] = [
     "describe",
     "provision",
     "pause",
@@ -13,6 +13,7 @@ const CALLS: [&str; 11] = [
     "logs",
     "destroy",
     "inventory",
+    "holding",
 ];
 
 /// The methods of a store that can go wrong.

@@ -182,7 +182,7 @@ impl MemoryBackend {
 
     /// Loses a project's data and all its services behind everybody's back. Only who accepts that gets it up again.
     pub fn lose(&self, project: &ProjectRef) {
-        self.engine().projects.remove(project);
+        self.engine().forget(project);
     }
 
     /// Lets a stranger hold a port.

@@ -20,6 +20,8 @@ pub(super) async fn a_project_is_listed_while_anything_of_it_is_left(stage: &Sta
         stage.make(call, &runtime).await?;
         let listed = stage.holding(&runtime.project).await?;
         let listed = there(listed, format_args!("in the inventory, the project after {call:?},"))?;
+        let alone = stage.holding_alone(&runtime.project).await?;
+        ensure_eq!(alone.as_ref(), Some(&listed), "what is told of a project alone after {call:?}");
         ensure!(
             listed.resources.values().any(|count| *count > 0),
             "the inventory lists a project with nothing"

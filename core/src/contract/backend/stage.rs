@@ -200,6 +200,8 @@ impl Stage {
         ensure!(left.is_empty(), "left of a destroyed project: {}", left.join(", "));
         let listed = self.holding(project).await?;
         ensure!(listed.is_none(), "the inventory lists a project that is destroyed: {listed:?}");
+        let alone = self.holding_alone(project).await?;
+        ensure!(alone.is_none(), "something is told of a project that is destroyed: {alone:?}");
         Ok(())
     }
 
@@ -212,6 +214,13 @@ impl Stage {
         let found = of_project.next();
         ensure!(of_project.next().is_none(), "the inventory lists {project} twice");
         Ok(found)
+    }
+
+    /// What is told of a project that is asked about alone.
+    pub(super) async fn holding_alone(&self, project: &ProjectRef) -> Verified<Option<Holding>> {
+        let ctx = Self::context().build();
+        let told = timeout(PATIENCE, self.backend.holding(&ctx, project)).await;
+        Ok(told.map_err(|_| Failure::new("holding does not return"))??)
     }
 
     /// What is left of a project, where the fixture can see it.

@@ -120,4 +120,9 @@ impl Destroyer for GuardedBackend {
         let ctx = ctx.clone();
         self.run(None, |backend| async move { backend.inventory(&ctx).await }).await
     }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        let (ctx, project) = (ctx.clone(), *project);
+        self.run(None, |backend| async move { backend.holding(&ctx, &project).await }).await
+    }
 }

@@ -27,7 +27,7 @@ use crate::{
     provisioner::{Capability, Description, LogLine, LogRequest, Outcome, Provisioner, Scope},
     redact::Redactor,
     report::ReportBuilder,
-    runtime::Runtime,
+    runtime::{PortBlock, Runtime},
 };
 
 /// What a call may begin from.
@@ -125,6 +125,11 @@ impl Destroyer for MemoryBackend {
     async fn inventory(&self, ctx: &Context) -> Result<Vec<Holding>> {
         self.reach(ctx)?;
         Ok(self.engine().inventory())
+    }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        self.reach(ctx)?;
+        Ok(self.engine().holding(project))
     }
 }
 
@@ -251,15 +256,14 @@ impl MemoryBackend {
                 stack: Arc::clone(stack),
                 installation: runtime.installation.clone(),
                 made,
-                ports: runtime.ports,
+                ports: PortBlock { first: 0, count: 0 },
                 services: BTreeMap::new(),
                 data: BTreeMap::new(),
                 applied: BTreeSet::new(),
                 lines: Lines::new(),
             });
         }
-        self.engine().kept(&runtime.project)?.ports = runtime.ports;
-        Ok(())
+        self.engine().give_ports(&runtime.project, runtime.ports)
     }
 
     async fn remove_excluded(
@@ -348,9 +352,7 @@ impl MemoryBackend {
         if self.engine().projects.contains_key(project) {
             match self.step(ctx, "remove data", "", report).await {
                 // What still holds services cannot be forgotten.
-                Ok(()) if left.is_empty() => {
-                    self.engine().projects.remove(project);
-                }
+                Ok(()) if left.is_empty() => self.engine().forget(project),
                 Ok(()) => self.engine().kept(project)?.data.clear(),
                 Err(error) => {
                     ctx.check()?;

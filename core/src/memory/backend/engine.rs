@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Engine {
     pub(super) projects: BTreeMap<ProjectRef, Real>,
+    /// Which project holds which port.
+    held: BTreeMap<u16, ProjectRef>,
     /// Ports that somebody else holds.
     pub(super) strangers: BTreeSet<u16>,
     /// Projects that no look at is answered.
@@ -69,10 +71,9 @@ pub(super) enum Condition {
 impl Engine {
     /// Refuses ports that a stranger or another project holds.
     pub(super) fn check_ports(&self, runtime: &Runtime) -> Result<()> {
-        let others = || self.projects.iter().filter(|(project, _)| **project != runtime.project);
         for port in runtime.ports.iter() {
-            let holder = match others().find(|(_, real)| real.ports.contains(port)) {
-                Some((project, _)) => format!("project {project}"),
+            let holder = match self.held.get(&port).filter(|project| **project != runtime.project) {
+                Some(project) => format!("project {project}"),
                 None if self.strangers.contains(&port) => "somebody else".to_owned(),
                 None => continue,
             };
@@ -82,6 +83,29 @@ impl Engine {
             ));
         }
         Ok(())
+    }
+
+    /// Gives a project those ports, and no others.
+    pub(super) fn give_ports(&mut self, project: &ProjectRef, ports: PortBlock) -> Result<()> {
+        let before = std::mem::replace(&mut self.kept(project)?.ports, ports);
+        self.release(project, before);
+        self.held.extend(ports.iter().map(|port| (port, *project)));
+        Ok(())
+    }
+
+    /// Forgets a project, with its ports.
+    pub(super) fn forget(&mut self, project: &ProjectRef) {
+        if let Some(real) = self.projects.remove(project) {
+            self.release(project, real.ports);
+        }
+    }
+
+    fn release(&mut self, project: &ProjectRef, ports: PortBlock) {
+        for port in ports.iter() {
+            if self.held.get(&port) == Some(project) {
+                self.held.remove(&port);
+            }
+        }
     }
 
     /// What a project has, or the error for one whose data is gone.
@@ -155,21 +179,20 @@ impl Engine {
     }
 
     pub(super) fn inventory(&self) -> Vec<Holding> {
-        let holding = |(project, real): (&ProjectRef, &Real)| {
-            let services = u32::try_from(real.services.len()).unwrap_or(u32::MAX);
-            let resources = [("data", 1), ("service", services)];
-            Holding {
-                project: *project,
-                installation: Some(real.installation.clone()),
-                resources: resources
-                    .into_iter()
-                    .filter(|(_, count)| *count > 0)
-                    .map(|(kind, count)| (kind.to_owned(), count))
-                    .collect(),
-                oldest: real.made,
-            }
-        };
-        self.projects.iter().map(holding).collect()
+        self.projects.keys().filter_map(|project| self.holding(project)).collect()
+    }
+
+    pub(super) fn holding(&self, project: &ProjectRef) -> Option<Holding> {
+        let real = self.projects.get(project)?;
+        let services = u32::try_from(real.services.len()).unwrap_or(u32::MAX);
+        let resources = [("data", 1), ("service", services)];
+        let resources = resources.into_iter().filter(|(_, count)| *count > 0);
+        Some(Holding {
+            project: *project,
+            installation: Some(real.installation.clone()),
+            resources: resources.map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            oldest: real.made,
+        })
     }
 }
 

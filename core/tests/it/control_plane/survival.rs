@@ -369,4 +369,8 @@ impl Destroyer for Odd {
     async fn inventory(&self, ctx: &Context) -> freehold_core::Result<Vec<Holding>> {
         self.inner.inventory(ctx).await
     }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> freehold_core::Result<Option<Holding>> {
+        self.inner.holding(ctx, project).await
+    }
 }

@@ -39,6 +39,7 @@ enum Flaw {
     MendsWhileLooking,
     IsNeverSatisfied,
     ListsOnlyWhatRuns,
+    ForgetsOneAmongMany,
     TakesAllForItsOwn,
     SaysNotWhoseItIs,
     FailsToDestroyWhatIsNotThere,
@@ -47,7 +48,7 @@ enum Flaw {
     ChangesItsIdentity,
 }
 
-const FLAWS: [(Flaw, &str); 21] = [
+const FLAWS: [(Flaw, &str); 22] = [
     (Flaw::AnswersDifferently, "idempotent::every_call_gives_the_same_answer_when_it_comes_again"),
     (
         Flaw::StaysBusyAfterAPanic,
@@ -72,6 +73,7 @@ const FLAWS: [(Flaw, &str); 21] = [
     (Flaw::MendsWhileLooking, "looking::looking_changes_nothing"),
     (Flaw::IsNeverSatisfied, "looking::settings_that_differ_are_seen_and_come_into_force"),
     (Flaw::ListsOnlyWhatRuns, "inventory::a_project_is_listed_while_anything_of_it_is_left"),
+    (Flaw::ForgetsOneAmongMany, "inventory::a_project_is_listed_while_anything_of_it_is_left"),
     (Flaw::TakesAllForItsOwn, "inventory::each_project_is_listed_for_the_installation_that_it_was_made_for"),
     (Flaw::SaysNotWhoseItIs, "inventory::each_project_is_listed_for_the_installation_that_it_was_made_for"),
     (Flaw::FailsToDestroyWhatIsNotThere, "inventory::destroying_what_is_not_there_succeeds"),
@@ -272,6 +274,13 @@ impl Destroyer for Broken {
             }
         }
         Ok(listed)
+    }
+
+    async fn holding(&self, ctx: &Context, project: &ProjectRef) -> Result<Option<Holding>> {
+        if self.flaw == Flaw::ForgetsOneAmongMany {
+            return Ok(None);
+        }
+        Ok(self.inventory(ctx).await?.into_iter().find(|holding| holding.project == *project))
     }
 }
 
