@@ -2,24 +2,28 @@
 //! the moment its own gates open, and nobody waits for anything else. Whatever an earlier try left is taken as it is if
 //! it was made from the same configuration, and made anew if not.
 
-use std::collections::{HashMap, HashSet};
+mod given;
+mod images;
 
-use freehold_core::{Context, Error, ExposeSecret, FirstRunFile, Kind, Redactor, Result, Runtime};
+use freehold_core::{Context, Error, Kind, Redactor, Result, Runtime};
 use futures_util::future::{try_join, try_join_all};
 use tokio::sync::Semaphore;
 
 use crate::{
     addresses, difference,
-    engine::{Image, at, last_line},
+    engine::{Place, State, at, last_line},
     error::EngineError,
     files::Files,
     gates::{Stage, Stages},
-    graph::{ContainerNode, GivenFile, Graph, NetworkNode, Pull, VolumeNode},
-    image_volumes,
+    graph::{ContainerNode, Graph, NetworkNode, VolumeNode},
     observed::Observed,
+    probe::Question,
     stop::{self, Then},
     watch::Watch,
 };
+
+/// How many times one container is made or found, and then gone when it is to be started, before that is an error.
+const TIMES_GONE: usize = 2;
 
 /// What a project is brought up for, which decides whether data may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +58,13 @@ pub(crate) struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    /// Brings the project up and returns once every container is ready or done. The graph gains the volumes that the
-    /// images declare.
+    /// Brings the project up from what was seen of it a moment ago, and returns once every container is ready or done. What
+    /// changed since shows when it is touched: what is there already is taken if it is the project's own, and a container
+    /// that is gone is made.
     ///
     /// # Errors
     /// The first thing that failed, with step, service and what the service printed last.
-    pub(crate) async fn run(&self, graph: &mut Graph) -> Result<()> {
-        let images = self.images(graph).await?;
-        image_volumes::add(graph, &images, &self.runtime.hash_key);
-        let graph = &*graph;
-        let observed = self.observe(graph).await?;
-        self.runtime.accepts_loss_of(lost_data(graph, &observed, self.purpose))?;
+    pub(crate) async fn run(&self, graph: &Graph, observed: Observed) -> Result<()> {
         let observed = self.clear(graph, observed).await?;
         try_join(
             try_join_all(graph.networks.iter().map(|node| self.network(node, &observed))),
@@ -75,62 +75,6 @@ impl Apply<'_> {
         try_join_all(graph.containers.iter().map(|node| self.container(node, graph, &observed, &stages)))
             .await?;
         Ok(())
-    }
-
-    async fn observe(&self, graph: &Graph) -> Result<Observed> {
-        Observed::of(&self.watch.engine, self.ctx, Some(&graph.project)).await
-    }
-
-    /// Looks at every image, and fetches those that the engine does not have. What is missing and may not be fetched is
-    /// named first, all of it.
-    async fn images(&self, graph: &Graph) -> Result<HashMap<String, Image>> {
-        let mut seen = HashSet::new();
-        let nodes: Vec<_> = graph.containers.iter().filter(|node| seen.insert(node.image.as_str())).collect();
-        let found = try_join_all(nodes.iter().map(|node| self.image(node))).await?;
-        let missing = || nodes.iter().zip(&found).filter(|(_, image)| image.is_none()).map(|(node, _)| *node);
-        self.refuse_missing(missing())?;
-        let refreshed = |node: &ContainerNode| {
-            node.pull == Pull::Always && self.purpose == Purpose::First && !self.watch.engine.is_offline()
-        };
-        let images = nodes.iter().zip(&found).map(|(node, image)| async {
-            let image = match image {
-                Some(image) if !refreshed(node) => image.clone(),
-                _ => self.pull(node).await?,
-            };
-            Ok::<_, Error>((node.image.clone(), image))
-        });
-        Ok(try_join_all(images).await?.into_iter().collect())
-    }
-
-    async fn image(&self, node: &ContainerNode) -> Result<Option<Image>> {
-        let image = self.watch.engine.image(self.ctx, &node.image).await;
-        image.map_err(|error| at("find image", node.service.as_str(), error))
-    }
-
-    fn refuse_missing<'a>(&self, missing: impl Iterator<Item = &'a ContainerNode>) -> Result<()> {
-        let offline = self.watch.engine.is_offline();
-        let refused: Vec<_> = missing
-            .filter(|node| offline || node.pull == Pull::Never)
-            .map(|node| node.image.as_str())
-            .collect();
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let why = if offline { "this target is offline" } else { "pull_policy is never" };
-        let message = format!(
-            "find image {}: the engine does not have it, and {why}: load or build it there",
-            refused.join(", ")
-        );
-        Err(Error::new(Kind::NotFound, message))
-    }
-
-    async fn pull(&self, node: &ContainerNode) -> Result<Image> {
-        let (engine, service) = (&self.watch.engine, node.service.as_str());
-        self.ctx.step("pull image", service).await?;
-        let pulled = engine.pull_image(self.ctx, &node.image).await;
-        pulled.map_err(|error| at("pull image", service, error))?;
-        let image = self.image(node).await?;
-        image.ok_or_else(|| Error::internal(format!("find image {} after it was pulled", node.image)))
     }
 
     /// Takes away what was made from another configuration or is not wished any more, containers before their networks.
@@ -150,13 +94,8 @@ impl Apply<'_> {
         if containers.is_empty() && networks.is_empty() {
             return Ok(observed);
         }
-        stop::stop(self.watch, self.ctx, graph, &containers).await?;
-        for network in networks {
-            self.ctx.step("remove network", "").await?;
-            let removed = self.watch.engine.remove_network(self.ctx, network).await;
-            removed.map_err(|error| at("remove network", "", error))?;
-        }
-        self.observe(graph).await
+        stop::stop(self.watch, self.ctx, graph, &containers, &networks).await?;
+        Observed::of(&self.watch.engine, self.ctx, Some(&graph.project)).await
     }
 
     async fn network(&self, node: &NetworkNode, observed: &Observed) -> Result<()> {
@@ -197,47 +136,51 @@ impl Apply<'_> {
         stages: &Stages,
     ) -> Result<()> {
         let service = node.service.as_str();
-        let mut id = match observed.container(service) {
-            Some(container) => container.id.clone(),
-            None => self.create(node, graph).await?,
-        };
-        stages.open(&node.gates).await;
-        let mut started = self.start(&id, node, graph).await;
-        if matches!(started, Ok(Start::Gone)) {
-            // A removal that was given up, and that the engine went on with, landed only now.
-            id = self.create(node, graph).await?;
-            started = self.start(&id, node, graph).await;
-        }
-        let ready = match started {
-            Ok(Start::Gone) => {
-                Err(Error::new(Kind::Unavailable, "start container: it was removed meanwhile")
-                    .with("service", service))
-            }
-            Ok(Start::Up) => {
-                stages.reach(&node.service, Stage::Started);
-                self.mend_passwords(&id, node, graph).await?;
-                self.ctx.step("wait until ready", service).await?;
-                self.watch
-                    .ready(self.ctx, &id, node)
-                    .await
-                    .map_err(|error| at("wait until ready", service, error))
-            }
-            Err(error) => Err(error),
-        };
-        match ready {
-            Ok(stage) => {
-                stages.reach(&node.service, stage);
-                Ok(())
-            }
-            Err(error) => {
-                let report = self.watch.engine.last_output(self.ctx, &id, self.redactor).await;
-                let error = error.with("last line", last_line(&report).unwrap_or_default());
-                Err(error.with_report(report))
+        let mut found = observed.container(service).map(|container| container.id.clone());
+        // A removal that was given up, and that the engine went on with, may land only now: it is made anew then.
+        for _ in 0..TIMES_GONE {
+            let place = match found.take() {
+                Some(id) => Place { id, is_new: false },
+                None => self.create(node, graph).await?,
+            };
+            stages.open(&node.gates).await;
+            match self.come_up(&place, node, graph, stages).await {
+                Ok(Some(stage)) => {
+                    stages.reach(&node.service, stage);
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let report = self.watch.engine.last_output(self.ctx, &place.id, self.redactor).await;
+                    let error = error.with("last line", last_line(&report).unwrap_or_default());
+                    return Err(error.with_report(report));
+                }
             }
         }
+        let gone = Error::new(Kind::Unavailable, "start container: it was removed meanwhile");
+        Err(gone.with("service", service))
     }
 
-    async fn create(&self, node: &ContainerNode, graph: &Graph) -> Result<String> {
+    /// Starts a container and waits until it is ready, or done; `None` if it is gone.
+    async fn come_up(
+        &self,
+        place: &Place,
+        node: &ContainerNode,
+        graph: &Graph,
+        stages: &Stages,
+    ) -> Result<Option<Stage>> {
+        match self.start(place, node, graph).await? {
+            Start::Gone => return Ok(None),
+            Start::Up => stages.reach(&node.service, Stage::Started),
+        }
+        let (id, service) = (place.id.as_str(), node.service.as_str());
+        self.mend_passwords(id, node, graph).await?;
+        self.ctx.step("wait until ready", service).await?;
+        let ready = self.watch.ready(self.ctx, id, node).await;
+        ready.map(Some).map_err(|error| at("wait until ready", service, error))
+    }
+
+    async fn create(&self, node: &ContainerNode, graph: &Graph) -> Result<Place> {
         let service = node.service.as_str();
         let folder = self.files.project(&graph.project);
         self.ctx.step("create container", service).await?;
@@ -245,20 +188,33 @@ impl Apply<'_> {
         made.map_err(|error| at("create container", service, error))
     }
 
-    /// Starts a container unless it runs, or was a job that is done.
-    async fn start(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<Start> {
-        let (engine, service) = (&self.watch.engine, node.service.as_str());
+    /// Starts a container unless it runs, or was a job that is done. It may be gone by now.
+    async fn start(&self, place: &Place, node: &ContainerNode, graph: &Graph) -> Result<Start> {
+        match self.start_if_there(place, node, graph).await {
+            // The engine also says so of a network.
+            Err(error) if error.kind() == Kind::NotFound && self.state(&place.id, node).await?.is_none() => {
+                Ok(Start::Gone)
+            }
+            other => other,
+        }
+    }
+
+    async fn start_if_there(&self, place: &Place, node: &ContainerNode, graph: &Graph) -> Result<Start> {
+        let (engine, id, service) = (&self.watch.engine, place.id.as_str(), node.service.as_str());
         let named = |error| at("start container", service, error);
-        let state = engine.state(self.ctx, id).await.map_err(named)?;
-        let Some(state) = state else { return Ok(Start::Gone) };
-        if state.paused {
-            self.ctx.step("unpause container", service).await?;
-            return engine.unpause_container(self.ctx, id).await.map(|()| Start::Up).map_err(named);
+        let mut was_started = false;
+        if !place.is_new {
+            let Some(state) = self.state(id, node).await? else { return Ok(Start::Gone) };
+            if state.paused {
+                self.ctx.step("unpause container", service).await?;
+                return engine.unpause_container(self.ctx, id).await.map(|()| Start::Up).map_err(named);
+            }
+            if state.running || state.restarting || (node.job && state.is_done()) {
+                return Ok(Start::Up);
+            }
+            was_started = state.started;
         }
-        if state.running || state.restarting || (node.job && state.is_done()) {
-            return Ok(Start::Up);
-        }
-        if !state.started {
+        if !was_started {
             self.give_files(id, node).await?;
             self.give_first_run_files(id, node, graph).await?;
         }
@@ -270,23 +226,12 @@ impl Apply<'_> {
         });
         let _permit = permit.await?;
         self.ctx.step("start container", service).await?;
-        match engine.start_container(self.ctx, id).await {
-            // It also says so of a network that is gone.
-            Err(error)
-                if error.is_not_found() && engine.state(self.ctx, id).await.map_err(named)?.is_none() =>
-            {
-                Ok(Start::Gone)
-            }
-            other => other.map(|()| Start::Up).map_err(named),
-        }
+        engine.start_container(self.ctx, id).await.map(|()| Start::Up).map_err(named)
     }
 
-    /// Writes configs and secrets into a container before its very first start. It is made anew when they change.
-    async fn give_files(&self, id: &str, node: &ContainerNode) -> Result<()> {
-        if node.files.is_empty() {
-            return Ok(());
-        }
-        self.upload("write configs and secrets", id, node, archive(&node.files)).await
+    async fn state(&self, id: &str, node: &ContainerNode) -> Result<Option<State>> {
+        let state = self.watch.engine.state(self.ctx, id).await;
+        state.map_err(|error| at("start container", node.service.as_str(), error))
     }
 
     /// Gives the database the passwords that the project has, where they differ: its data outlives its container, and
@@ -295,44 +240,15 @@ impl Apply<'_> {
         let roles = graph.roles.as_ref().filter(|roles| roles.service == node.service);
         match roles {
             Some(roles) if self.purpose != Purpose::First => {
+                // Asking inside takes its time, and to a server that is only coming up it is for nothing.
+                if self.watch.prober.logs_in(node) {
+                    let decides = self.watch.answered(self.ctx, id, node, Question::Decides).await;
+                    decides.map_err(|error| at("wait until ready", node.service.as_str(), error))?;
+                }
                 roles.mend(&self.watch.engine, self.ctx, id).await
             }
             _ => Ok(()),
         }
-    }
-
-    /// Copies the first-run files into a container before its very first start. They are in no mount, so a container
-    /// that is made later, after a pause for instance, does not have them.
-    async fn give_first_run_files(&self, id: &str, node: &ContainerNode, graph: &Graph) -> Result<()> {
-        let Some(place) = graph.first_run.as_ref().filter(|place| place.service == node.service) else {
-            return Ok(());
-        };
-        if self.purpose != Purpose::First || self.runtime.first_run.is_empty() {
-            return Ok(());
-        }
-        let given = |file: &FirstRunFile| GivenFile {
-            target: format!("{}/{}", place.path.trim_end_matches('/'), file.name),
-            content: file.content.clone(),
-            uid: 0,
-            gid: 0,
-            mode: 0o644,
-        };
-        let files: Vec<_> = self.runtime.first_run.iter().map(given).collect();
-        self.upload("copy first-run files", id, node, archive(&files)).await
-    }
-
-    async fn upload(
-        &self,
-        step: &'static str,
-        id: &str,
-        node: &ContainerNode,
-        archive: std::io::Result<Vec<u8>>,
-    ) -> Result<()> {
-        let service = node.service.as_str();
-        self.ctx.step(step, service).await?;
-        let archive =
-            archive.map_err(|error| Error::internal(format!("{step}: pack them")).because(error))?;
-        self.watch.engine.upload(self.ctx, id, archive).await.map_err(|error| at(step, service, error))
     }
 }
 
@@ -350,19 +266,4 @@ pub(crate) fn lost_data(graph: &Graph, observed: &Observed, purpose: Purpose) ->
             }
     };
     graph.volumes.iter().filter(lost).map(|volume| volume.name.clone()).collect()
-}
-
-/// A tar archive of files, as they shall be in a container.
-fn archive(files: &[GivenFile]) -> std::io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for file in files {
-        let content = file.content.expose_secret().as_bytes();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(file.mode);
-        header.set_uid(file.uid);
-        header.set_gid(file.gid);
-        archive.append_data(&mut header, file.target.trim_start_matches('/'), content)?;
-    }
-    archive.into_inner()
 }

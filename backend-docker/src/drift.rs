@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use freehold_core::{Action, Context, Plan, PlannedChange, Result, Wish};
+use freehold_core::{Action, Context, Error, Plan, PlannedChange, Result, Wish};
+use futures_util::future::try_join_all;
 
 use crate::{
     difference::difference,
@@ -114,12 +115,14 @@ async fn containers(
     graph: &Graph,
     observed: &Observed,
 ) -> Result<Vec<PlannedChange>> {
-    let mut changes = Vec::new();
-    for node in &graph.containers {
-        if let Some((action, reason)) = container(engine, ctx, node, observed).await? {
-            changes.push(change(action, "container", &node.name, node.service.as_str(), &reason));
-        }
-    }
+    let looks =
+        graph.containers.iter().map(|node| async {
+            let difference = container(engine, ctx, node, observed).await?;
+            Ok::<_, Error>(difference.map(|(action, reason)| {
+                change(action, "container", &node.name, node.service.as_str(), &reason)
+            }))
+        });
+    let mut changes: Vec<_> = try_join_all(looks).await?.into_iter().flatten().collect();
     for container in &observed.containers {
         if graph.container(container.service()).is_none() {
             let reason = "the service does not run in this project";

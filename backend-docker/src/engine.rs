@@ -20,7 +20,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    containers::{Container, State, last_line},
+    containers::{Container, Place, State, last_line},
     exec::Exit,
     hosts::Host,
     images::Image,

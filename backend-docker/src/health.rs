@@ -13,7 +13,7 @@ use crate::{
     engine::State,
     graph::{ContainerNode, Graph, PublishedPort},
     observed::Observed,
-    probe,
+    probe::{self, Question},
     watch::Watch,
 };
 
@@ -103,7 +103,7 @@ async fn running(
         Some(engine) if node.probe.is_none() && engine.status == "unhealthy" => {
             entry(node, ServiceState::Unhealthy, "the engine's health check").failed(&engine.output)
         }
-        _ => match watch.prober.ask(ctx, id, node, state).await? {
+        _ => match watch.prober.ask(ctx, id, node, state, Question::Ready).await? {
             None => return unasked(watch, node, state).await,
             Some(answer) => {
                 let latency_ms = Some(milliseconds(answer.latency));
@@ -162,12 +162,9 @@ async fn outside_answer(watch: &Watch, node: &ContainerNode) -> Option<Result<()
     if !watch.vantage.reaches_ports() {
         return None;
     }
-    for port in published(node) {
-        if let Err(problem) = probe::published_port(outside(port)).await {
-            return Some(Err(problem));
-        }
-    }
-    Some(Ok(()))
+    let asked = published(node)
+        .map(|port| probe::published_port(node.probe.as_ref(), port.container_port, outside(port)));
+    Some(try_join_all(asked).await.map(drop))
 }
 
 fn published(node: &ContainerNode) -> impl Iterator<Item = &PublishedPort> {

@@ -14,7 +14,7 @@ use std::{
 use freehold_core::{Context, Error, Result};
 use tokio::sync::Semaphore;
 
-pub(crate) use self::{postgres::server_version, tcp::published_port};
+pub(crate) use self::postgres::server_version;
 use crate::{
     engine::{Engine, State},
     graph::{ContainerNode, Probe},
@@ -24,7 +24,10 @@ use crate::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The shortest time between two probes of one service.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest, of a service that answers quickly.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks services whether they are ready, a bounded number at a time.
 #[derive(Clone, Debug)]
@@ -32,6 +35,15 @@ pub(crate) struct Prober {
     engine: Engine,
     direct: bool,
     in_flight: Arc<Semaphore>,
+}
+
+/// What a service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Whether it is ready.
+    Ready,
+    /// Whether it decides who may log in, whatever it decides.
+    Decides,
 }
 
 /// What a probe came to.
@@ -51,6 +63,11 @@ impl Prober {
         Self { engine, direct, in_flight: Arc::new(Semaphore::new(in_flight.max(1))) }
     }
 
+    /// Whether it logs in to a service by itself, and so hears what its server decides.
+    pub(crate) fn logs_in(&self, node: &ContainerNode) -> bool {
+        self.direct && matches!(node.probe, Some(Probe::Postgres { .. }))
+    }
+
     /// Asks a running service once. `None` if there is no way to ask it: then it is ready when it runs.
     ///
     /// # Errors
@@ -61,6 +78,7 @@ impl Prober {
         id: &str,
         node: &ContainerNode,
         state: &State,
+        question: Question,
     ) -> Result<Option<Answer>> {
         let work = async {
             let Ok(_permit) = self.in_flight.acquire().await else {
@@ -68,7 +86,7 @@ impl Prober {
             };
             let began = Instant::now();
             let (probe, problem) = match (&node.probe, address(node, state)) {
-                (Some(probe), Some(address)) if self.direct => connect(probe, address).await,
+                (Some(probe), Some(address)) if self.direct => connect(probe, address, question).await,
                 _ if !state.test.is_empty() => exec::probe(&self.engine, ctx, id, &state.test).await?,
                 _ => return Ok(None),
             };
@@ -79,9 +97,10 @@ impl Prober {
 }
 
 impl Answer {
-    /// How long to leave the service alone before it is asked again, so that probing never becomes its work.
-    pub(crate) fn pause(&self) -> Duration {
-        SHORTEST_PAUSE.max(self.latency * 4)
+    /// How long to leave a service alone that was waited for so long already: a tenth of that, so that being ready is noticed
+    /// soon by any measure, and long enough that probing never becomes the service's work.
+    pub(crate) fn pause(&self, waited: Duration) -> Duration {
+        (waited / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE).max(self.latency * 4)
     }
 }
 
@@ -91,7 +110,21 @@ pub(crate) fn address(node: &ContainerNode, state: &State) -> Option<IpAddr> {
     state.addresses.get(network)?.parse().ok()
 }
 
-async fn connect(probe: &Probe, ip: IpAddr) -> (String, Option<String>) {
+/// Whether a published port leads to what a container has at its port `inside`. Where that is what the service's probe asks,
+/// the service answers by itself; elsewhere a connection that stays open has to do.
+pub(crate) async fn published_port(
+    probe: Option<&Probe>,
+    inside: u16,
+    outside: SocketAddr,
+) -> Result<(), String> {
+    match probe {
+        Some(Probe::Http { port, path }) if *port == inside => within(http::probe(outside, path)).await,
+        Some(Probe::Postgres { port, .. }) if *port == inside => within(postgres::speaks(outside)).await,
+        _ => within(tcp::stays_open(outside)).await,
+    }
+}
+
+async fn connect(probe: &Probe, ip: IpAddr, question: Question) -> (String, Option<String>) {
     let (name, answer) = match probe {
         Probe::Http { port, path } => {
             let address = SocketAddr::new(ip, *port);
@@ -103,8 +136,11 @@ async fn connect(probe: &Probe, ip: IpAddr) -> (String, Option<String>) {
         }
         Probe::Postgres { port, user, database, password } => {
             let address = SocketAddr::new(ip, *port);
-            let asked = postgres::probe(address, user, database, password);
-            (format!("postgres {address}"), within(asked).await)
+            let answer = match question {
+                Question::Ready => within(postgres::probe(address, user, database, password)).await,
+                Question::Decides => within(postgres::decides(address, user, database, password)).await,
+            };
+            (format!("postgres {address}"), answer)
         }
     };
     (name, answer.err())

@@ -42,19 +42,6 @@ impl Project<'_> {
     /// Brings it up; see [`Apply`].
     pub(crate) async fn bring_up(&mut self, purpose: Purpose) -> Result<Outcome> {
         let began = tokio::time::Instant::now();
-        let observed = self.observe().await?;
-        if self.watch.vantage.reaches_ports() {
-            ports::refuse_taken(&self.graph, &observed).await?;
-        }
-        let drifts = self.drifts().await?;
-        self.runtime.accepts_loss_of(self.lost(&drifts, &observed, purpose))?;
-        self.let_go(&drifts, &observed).await?;
-        self.ctx.step("place files", "").await?;
-        let placed = self
-            .files
-            .place(&self.runtime.project, &self.runtime.installation, &self.kept, &self.graph)
-            .await;
-        placed.map_err(|error| at("place files", "", error))?;
         let apply = Apply {
             ctx: self.ctx,
             watch: self.watch,
@@ -64,7 +51,22 @@ impl Project<'_> {
             runtime: self.runtime,
             purpose,
         };
-        apply.run(&mut self.graph).await?;
+        // Fetching images may take its time, so what is there is looked at only then.
+        apply.images(&mut self.graph).await?;
+        let observed = self.observe().await?;
+        if self.watch.vantage.reaches_ports() {
+            ports::refuse_taken(&self.graph, &observed).await?;
+        }
+        let drifts = self.drifts().await?;
+        self.runtime.accepts_loss_of(self.lost(&drifts, &observed, purpose))?;
+        let observed = self.let_go(&drifts, observed).await?;
+        self.ctx.step("place files", "").await?;
+        let placed = self
+            .files
+            .place(&self.runtime.project, &self.runtime.installation, &self.kept, &self.graph)
+            .await;
+        placed.map_err(|error| at("place files", "", error))?;
+        apply.run(&self.graph, observed).await?;
         let connection = connection::connection(
             self.watch,
             self.ctx,
@@ -84,12 +86,8 @@ impl Project<'_> {
         let mut observed = self.observe().await?;
         loop {
             let all: Vec<_> = observed.containers.iter().map(|container| (container, Then::Remove)).collect();
-            stop::stop(self.watch, self.ctx, &self.graph, &all).await?;
-            for network in &observed.networks {
-                self.ctx.step("remove network", "").await?;
-                let removed = self.watch.engine.remove_network(self.ctx, network).await;
-                removed.map_err(|error| at("remove network", "", error))?;
-            }
+            let networks: Vec<_> = observed.networks.iter().collect();
+            stop::stop(self.watch, self.ctx, &self.graph, &all, &networks).await?;
             // A late request of a call that was given up may have landed meanwhile.
             let rest = self.observe().await?;
             if !rest.has_more_than(&observed) {
@@ -126,7 +124,7 @@ impl Project<'_> {
             .filter(|container| in_scope(container.service()))
             .map(|container| (container, if is_job(container.service()) { Then::Remove } else { Then::Keep }))
             .collect();
-        stop::stop(self.watch, self.ctx, &self.graph, &stopped).await?;
+        stop::stop(self.watch, self.ctx, &self.graph, &stopped, &[]).await?;
         self.bring_up(Purpose::Again).await
     }
 
@@ -189,15 +187,19 @@ impl Project<'_> {
     }
 
     /// Stops the containers that read what is about to be mended: they hold what was there before, and begin anew with
-    /// what is there then.
-    async fn let_go(&self, drifts: &Option<Vec<Drift>>, observed: &Observed) -> Result<()> {
+    /// what is there then. Answers what is there once they have stopped.
+    async fn let_go(&self, drifts: &Option<Vec<Drift>>, observed: Observed) -> Result<Observed> {
         let reads = |service: &str| match drifts {
             None => true,
             Some(drifts) => drifts.iter().any(|drift| drift.service == service),
         };
         let readers = observed.containers.iter().filter(|container| reads(container.service()));
         let readers: Vec<_> = readers.map(|container| (container, Then::Keep)).collect();
-        stop::stop(self.watch, self.ctx, &self.graph, &readers).await
+        if readers.is_empty() {
+            return Ok(observed);
+        }
+        stop::stop(self.watch, self.ctx, &self.graph, &readers, &[]).await?;
+        self.observe().await
     }
 
     async fn observe(&self) -> Result<Observed> {

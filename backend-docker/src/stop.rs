@@ -1,13 +1,17 @@
-//! Stopping containers: those that others wait for last, and each by its own signal. A stop is a signal, an awaited
-//! exit, then a kill, so that no single request outlasts the lease margin.
+//! Stopping containers: each as soon as nobody runs any more who waits for it, and by its own signal. A stop is a signal, an
+//! awaited exit, then a kill, so that no single request outlasts the lease margin.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use freehold_core::{Context, Result};
 use futures_util::future::{try_join, try_join_all};
+use tokio::sync::watch;
 
 use crate::{
-    engine::{Container, at},
+    engine::{Container, Network, at},
     graph::Graph,
     watch::Watch,
 };
@@ -24,57 +28,86 @@ pub(crate) enum Then {
     Remove,
 }
 
-/// Stops containers in reverse order of their start, those on one level at once.
+/// Stops containers, and takes away what goes: nobody waits for that but a network, which goes once nothing runs.
 pub(crate) async fn stop(
     watch: &Watch,
     ctx: &Context,
     graph: &Graph,
     containers: &[(&Container, Then)],
+    networks: &[&Network],
 ) -> Result<()> {
-    let depths = depths(graph);
-    let depth = |container: &Container| {
-        // What the graph does not know waits for nothing, and may need anything: it goes first.
-        depths
-            .iter()
-            .find(|(service, _)| *service == container.service())
-            .map_or(usize::MAX, |(_, depth)| *depth)
+    let needs = needs(graph);
+    let stopped: Vec<_> = containers.iter().map(|_| watch::Sender::new(false)).collect();
+    let each = containers.iter().zip(&stopped).map(|((container, then), told)| {
+        let users = containers.iter().zip(&stopped).filter(|((user, _), _)| uses(&needs, user, container));
+        let users = users.map(|(_, user)| user).collect();
+        async move {
+            all(users).await;
+            if stop_one(watch, ctx, container).await? {
+                told.send_replace(true);
+            }
+            if *then == Then::Remove {
+                remove(watch, ctx, container).await?;
+            }
+            told.send_replace(true);
+            Ok(())
+        }
+    });
+    let networks = async {
+        all(stopped.iter().collect()).await;
+        try_join_all(networks.iter().map(|network| remove_network(watch, ctx, network))).await
     };
-    let mut levels: Vec<usize> = containers.iter().map(|(container, _)| depth(container)).collect();
-    levels.sort_unstable();
-    levels.dedup();
-    // Nobody waits for what stopped to be taken away: the next level stops meanwhile.
-    let mut stopped: Vec<&Container> = Vec::new();
-    for level in levels.into_iter().rev() {
-        let on_level = || containers.iter().filter(|(container, _)| depth(container) == level);
-        let stops = try_join_all(on_level().map(|(container, _)| stop_one(watch, ctx, container)));
-        let removals = try_join_all(stopped.iter().map(|container| remove(watch, ctx, container)));
-        try_join(stops, removals).await?;
-        let goes = on_level().filter(|(_, then)| *then == Then::Remove);
-        stopped = goes.map(|(container, _)| *container).collect();
-    }
-    try_join_all(stopped.iter().map(|container| remove(watch, ctx, container))).await?;
+    try_join(try_join_all(each), networks).await?;
     Ok(())
 }
 
-async fn stop_one(watch: &Watch, ctx: &Context, container: &Container) -> Result<()> {
+/// Ends when all of them have stopped.
+async fn all(stopped: Vec<&watch::Sender<bool>>) {
+    for one in stopped {
+        // The sender outlives this, so the only end is that it has.
+        let _ = one.subscribe().wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Whether one has to stop before the other does. What the graph does not know waits for nothing, and may need anything: it
+/// goes first.
+fn uses(needs: &BTreeMap<&str, BTreeSet<&str>>, user: &Container, used: &Container) -> bool {
+    match (needs.get(user.service()), needs.get(used.service())) {
+        (Some(needed), Some(_)) => needed.contains(used.service()),
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
+}
+
+/// The services that each one waits for, also by way of others. Nodes stand after all that they wait for.
+fn needs(graph: &Graph) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut needs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for node in &graph.containers {
+        let direct = node.gates.iter().map(|gate| gate.service.as_str());
+        let further = direct.clone().filter_map(|service| needs.get(service)).flatten().copied();
+        let all = direct.clone().chain(further).collect();
+        needs.insert(node.service.as_str(), all);
+    }
+    needs
+}
+
+/// Answers whether it has stopped.
+async fn stop_one(watch: &Watch, ctx: &Context, container: &Container) -> Result<bool> {
     let (id, service) = (container.id.as_str(), container.service());
     let engine = &watch.engine;
     let named = |error| at("stop container", service, error);
     let state = engine.state(ctx, id).await.map_err(|error| named(error.into()))?;
-    if let Some(state) = state.filter(|state| state.running) {
-        ctx.step("stop container", service).await?;
-        engine.signal_container(ctx, id, &state.stop_signal).await.map_err(|error| named(error.into()))?;
-        let grace = state
-            .stop_timeout
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map_or(GRACE, Duration::from_secs);
-        if !watch.stopped(ctx, id, grace).await.map_err(named)? {
-            ctx.step("kill container", service).await?;
-            engine.signal_container(ctx, id, "SIGKILL").await.map_err(|error| named(error.into()))?;
-            watch.stopped(ctx, id, GRACE).await.map_err(named)?;
-        }
+    let Some(state) = state.filter(|state| state.running) else { return Ok(true) };
+    ctx.step("stop container", service).await?;
+    engine.signal_container(ctx, id, &state.stop_signal).await.map_err(|error| named(error.into()))?;
+    let grace =
+        state.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map_or(GRACE, Duration::from_secs);
+    if watch.stopped(ctx, id, grace).await.map_err(named)? {
+        return Ok(true);
     }
-    Ok(())
+    ctx.step("kill container", service).await?;
+    engine.signal_container(ctx, id, "SIGKILL").await.map_err(|error| named(error.into()))?;
+    watch.stopped(ctx, id, GRACE).await.map_err(named)
 }
 
 async fn remove(watch: &Watch, ctx: &Context, container: &Container) -> Result<()> {
@@ -84,15 +117,8 @@ async fn remove(watch: &Watch, ctx: &Context, container: &Container) -> Result<(
     removed.map_err(|error| at("remove container", service, error))
 }
 
-/// How many others each service waits for, one behind another. Nodes stand after all that they wait for.
-fn depths(graph: &Graph) -> Vec<(&str, usize)> {
-    let mut depths: Vec<(&str, usize)> = Vec::with_capacity(graph.containers.len());
-    for node in &graph.containers {
-        let below = node.gates.iter().filter_map(|gate| {
-            depths.iter().find(|(service, _)| *service == gate.service.as_str()).map(|(_, depth)| *depth)
-        });
-        let depth = below.max().map_or(0, |deepest| deepest + 1);
-        depths.push((node.service.as_str(), depth));
-    }
-    depths
+async fn remove_network(watch: &Watch, ctx: &Context, network: &Network) -> Result<()> {
+    ctx.step("remove network", "").await?;
+    let removed = watch.engine.remove_network(ctx, network).await;
+    removed.map_err(|error| at("remove network", "", error))
 }

@@ -11,7 +11,7 @@ use crate::{
     events::{Events, Listener},
     gates::Stage,
     graph::ContainerNode,
-    probe::Prober,
+    probe::{Prober, Question},
     vantage::Vantage,
 };
 
@@ -36,24 +36,39 @@ impl Watch {
     /// # Errors
     /// `Internal` if it ended and will not be ready, `Timeout` with the last probe's answer if it never became ready.
     pub(crate) async fn ready(&self, ctx: &Context, id: &str, node: &ContainerNode) -> Result<Stage> {
+        self.answered(ctx, id, node, Question::Ready).await
+    }
+
+    /// Waits until a started container answers a question well, or is done if it is a job.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub(crate) async fn answered(
+        &self,
+        ctx: &Context,
+        id: &str,
+        node: &ContainerNode,
+        question: Question,
+    ) -> Result<Stage> {
         let mut listener = self.events.listen(id);
         let mut last = None;
-        let waited = self.until_ready(ctx, id, node, &mut listener, &mut last).await;
+        let waited = self.until_answered(ctx, id, node, question, &mut listener, &mut last).await;
         waited.map_err(|error| match last {
             Some(answer) if error.kind() == Kind::Timeout => error.with("last answer", answer),
             _ => error,
         })
     }
 
-    async fn until_ready(
+    async fn until_answered(
         &self,
         ctx: &Context,
         id: &str,
         node: &ContainerNode,
+        question: Question,
         listener: &mut Listener,
         last: &mut Option<String>,
     ) -> Result<Stage> {
-        let mut restarts = None;
+        let (began, mut restarts) = (Instant::now(), None);
         loop {
             let state = self.engine.state(ctx, id).await?.ok_or_else(|| gone(node))?;
             let restarts = state.restarts - *restarts.get_or_insert(state.restarts);
@@ -72,11 +87,11 @@ impl Watch {
             loop {
                 let mut pause = LOOK_AGAIN;
                 if state.running && !state.restarting && !node.job {
-                    match self.prober.ask(ctx, id, node, &state).await? {
+                    match self.prober.ask(ctx, id, node, &state, question).await? {
                         None if state.is_settled() => return Ok(Stage::Ready),
                         None => *last = Some(format!("started again by the engine {} times", state.restarts)),
                         Some(answer) => {
-                            pause = answer.pause();
+                            pause = answer.pause(began.elapsed());
                             match answer.problem {
                                 None => return Ok(Stage::Ready),
                                 Some(problem) => *last = Some(format!("{}: {problem}", answer.probe)),

@@ -38,6 +38,14 @@ pub(crate) struct Container {
     pub(crate) created: Option<OffsetDateTime>,
 }
 
+/// Where a container is that was to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) id: String,
+    /// Whether it was made just now, so that nobody can have started it.
+    pub(crate) is_new: bool,
+}
+
 /// A container of ours, looked at closely.
 #[derive(Clone, Debug)]
 pub(crate) struct State {

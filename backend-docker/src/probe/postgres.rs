@@ -4,13 +4,19 @@
 use std::net::SocketAddr;
 
 use freehold_core::{Detail, Error, ExposeSecret, Kind, SecretString};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{Config, NoTls, error::SqlState};
+
+/// `SSLRequest`: its length and its code (PostgreSQL's documentation, "Message Formats").
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// Why the server was not to be had.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     problem: String,
     wrong_password: bool,
+    /// Whether the server may think otherwise in a moment: it was not there, or is coming up.
+    may_pass: bool,
 }
 
 impl Refusal {
@@ -28,7 +34,7 @@ impl Refusal {
 
 impl From<String> for Refusal {
     fn from(problem: String) -> Self {
-        Self { problem, wrong_password: false }
+        Self { problem, wrong_password: false, may_pass: true }
     }
 }
 
@@ -40,6 +46,30 @@ pub(super) async fn probe(
     password: &SecretString,
 ) -> Result<(), String> {
     log_in(address, user, database, password).await.map(drop).map_err(|refusal| refusal.problem)
+}
+
+/// Logs in and out, and is content with any answer of a server that has come up.
+pub(super) async fn decides(
+    address: SocketAddr,
+    user: &str,
+    database: &str,
+    password: &SecretString,
+) -> Result<(), String> {
+    match log_in(address, user, database, password).await {
+        Err(refusal) if refusal.may_pass => Err(refusal.problem),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a server answers, which it does before anybody logs in.
+pub(super) async fn speaks(address: SocketAddr) -> Result<(), String> {
+    let mut stream = super::tcp::connect(address).await?;
+    let failed = |error| super::tcp::describe(address, &error);
+    stream.write_all(&SSL_REQUEST).await.map_err(failed)?;
+    match stream.read_u8().await.map_err(failed)? {
+        b'S' | b'N' => Ok(()),
+        _ => Err(format!("{address}: did not answer as PostgreSQL does")),
+    }
 }
 
 /// The server's version as it tells it, for instance `15.18`.
@@ -89,6 +119,7 @@ fn describe(error: &tokio_postgres::Error) -> Refusal {
                 format!("{} (SQLSTATE {})", answer.message(), answer.code().code())
             },
             wrong_password: *answer.code() == SqlState::INVALID_PASSWORD,
+            may_pass: *answer.code() == SqlState::CANNOT_CONNECT_NOW,
         },
         None => error.to_string().into(),
     }

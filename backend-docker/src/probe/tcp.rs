@@ -14,24 +14,21 @@ pub(super) async fn probe(address: SocketAddr) -> Result<(), String> {
 
 /// Whether a published port leads somewhere. The engine's proxy accepts before it knows, and hangs up at once if
 /// nothing listens behind it, so an accepted connection is watched for a moment.
-pub(crate) async fn published_port(address: SocketAddr) -> Result<(), String> {
-    super::within(async {
-        let mut stream = connect(address).await?;
-        match tokio::time::timeout(RESET_WATCH, stream.read(&mut [0])).await {
-            Ok(Ok(0)) => Err(format!("{address}: accepted and closed at once")),
-            Ok(Err(error)) => Err(describe(address, &error)),
-            // It spoke, or it waits for us to speak.
-            Ok(Ok(_)) | Err(_) => Ok(()),
-        }
-    })
-    .await
+pub(super) async fn stays_open(address: SocketAddr) -> Result<(), String> {
+    let mut stream = connect(address).await?;
+    match tokio::time::timeout(RESET_WATCH, stream.read(&mut [0])).await {
+        Ok(Ok(0)) => Err(format!("{address}: accepted and closed at once")),
+        Ok(Err(error)) => Err(describe(address, &error)),
+        // It spoke, or it waits for us to speak.
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     TcpStream::connect(address).await.map_err(|error| describe(address, &error))
 }
 
-fn describe(address: SocketAddr, error: &io::Error) -> String {
+pub(super) fn describe(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("{address}: connection refused"),
         io::ErrorKind::ConnectionReset => format!("{address}: connection reset"),

@@ -19,6 +19,7 @@ mod life;
 mod neighbours;
 mod passwords;
 mod registry;
+mod stopping;
 mod supabase;
 mod troubled_engine;
 mod troubles;

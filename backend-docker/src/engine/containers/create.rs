@@ -16,7 +16,10 @@ use bollard::{
 };
 use freehold_core::{Context, Error, ExposeSecret, Kind, stack::Protocol};
 
-use super::super::{Engine, Patience};
+use super::{
+    super::{Engine, Patience},
+    Place,
+};
 use crate::{
     error::EngineError,
     graph::{ContainerNode, HealthCheck, Mount, MountSource, PublishedPort, Restart},
@@ -24,28 +27,30 @@ use crate::{
 };
 
 impl Engine {
-    /// Makes a container and puts it into its networks; answers its id. One of that name that is the project's own and
-    /// was made from the same configuration is taken as it is: an earlier answer may have been lost.
+    /// Makes a container and puts it into its networks. One of that name that is the project's own and was made from the
+    /// same configuration is taken as it is: an earlier answer may have been lost.
     pub(crate) async fn create_container(
         &self,
         ctx: &Context,
         node: &ContainerNode,
         folder: &Path,
-    ) -> Result<String, EngineError> {
+    ) -> Result<Place, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&node.name).build();
         let body = body(node, folder);
         let made = self
             .call(ctx, "create container", &node.name, self.client().create_container(Some(options), body))
             .await;
-        let id = match made {
-            Ok(made) => made.id,
-            Err(error) if error.is_conflict() => self.landed_container(ctx, node).await?,
+        let place = match made {
+            Ok(made) => Place { id: made.id, is_new: true },
+            Err(error) if error.is_conflict() => {
+                Place { id: self.landed_container(ctx, node).await?, is_new: false }
+            }
             Err(error) => return Err(error),
         };
-        for place in node.networks.iter().skip(1) {
-            self.join_network(ctx, &id, place).await?;
+        for network in node.networks.iter().skip(1) {
+            self.join_network(ctx, &place.id, network).await?;
         }
-        Ok(id)
+        Ok(place)
     }
 
     /// The id of the container that has the node's name. An earlier request of ours may still be making it. One that was made
