@@ -25,6 +25,8 @@ mod picture;
 mod probe;
 #[path = "stacks/stack.rs"]
 mod stack;
+#[path = "stacks/targets.rs"]
+mod targets;
 #[path = "stacks/timeline.rs"]
 mod timeline;
 
@@ -41,6 +43,7 @@ use tokio::task::JoinSet;
 use self::{
     figures::Figures,
     stack::{Stack, StackKind},
+    targets::Target,
     timeline::{Observer, Timeline},
 };
 
@@ -68,6 +71,12 @@ enum Action {
     Resume,
     /// All gone.
     Destroy,
+}
+
+impl Action {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
 }
 
 /// One way of running stacks. `number` tells copies of a stack apart.
@@ -115,14 +124,17 @@ async fn main() {
         std::thread::available_parallelism().map_or(0, usize::from),
         compose::version().await,
     );
+    let mut targets = Vec::new();
     for kind in &arguments.stacks {
-        lives(&arguments, *kind).await;
+        targets.extend(lives(&arguments, *kind).await);
     }
     if arguments.many > 0 {
         for kind in &arguments.many_stacks {
-            many(&arguments, *kind).await;
+            targets.extend(many(&arguments, *kind).await);
         }
     }
+    println!("\nTargets, for two processors that do nothing else:");
+    targets.iter().for_each(|target| println!("  {target}"));
 }
 
 async fn runner(arguments: &Arguments, who: Who, stack: &Stack) -> Box<dyn Runner> {
@@ -134,7 +146,7 @@ async fn runner(arguments: &Arguments, who: Who, stack: &Stack) -> Box<dyn Runne
 }
 
 /// Whole lives of one stack, everybody in turn.
-async fn lives(arguments: &Arguments, kind: StackKind) {
+async fn lives(arguments: &Arguments, kind: StackKind) -> Vec<Target> {
     let stack = Stack::of(kind).await;
     let mut runners = Vec::new();
     for who in &arguments.who {
@@ -167,6 +179,7 @@ async fn lives(arguments: &Arguments, kind: StackKind) {
     for (_, runner) in runners {
         runner.close().await;
     }
+    Target::of(kind, &stack.name, &figures)
 }
 
 /// A life that is watched closely, and therefore not counted; it also warms everybody's caches.
@@ -179,7 +192,8 @@ async fn first_life(runner: &dyn Runner, stack: &Stack) -> Timeline {
 }
 
 /// Copies of one stack at once, against as many one after the other.
-async fn many(arguments: &Arguments, kind: StackKind) {
+async fn many(arguments: &Arguments, kind: StackKind) -> Option<Target> {
+    let mut target = None;
     let stack = Stack::of(kind).await;
     println!("\n{} at once, against {} one after the other: {}", arguments.many, arguments.many, stack.name);
     for who in &arguments.who {
@@ -203,15 +217,19 @@ async fn many(arguments: &Arguments, kind: StackKind) {
         };
         let together = timed(all(Action::Create)).await;
         let gone = timed(all(Action::Destroy)).await;
+        let ratio = together.as_secs_f64() / alone.as_secs_f64();
         println!(
-            "  {who:?}: {:.2} s at once, {:.2} s one after the other: {:.2} times; destroyed at once in {:.2} s",
+            "  {who:?}: {:.2} s at once, {:.2} s one after the other: {ratio:.2} times; destroyed at once in {:.2} s",
             together.as_secs_f64(),
             alone.as_secs_f64(),
-            together.as_secs_f64() / alone.as_secs_f64(),
             gone.as_secs_f64(),
         );
+        if *who == Who::Freehold {
+            target = Some(Target::at_once(&stack.name, arguments.many, ratio));
+        }
         runner.close().await;
     }
+    target
 }
 
 async fn timed<T>(work: impl Future<Output = T>) -> Duration {

@@ -12,13 +12,24 @@ impl Figures {
     pub(crate) fn add(&mut self, action: Action, who: Who, took: Duration) {
         self.0.entry(action).or_default().entry(who).or_default().push(took);
     }
+
+    /// What was measured.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = Action> {
+        self.0.keys().copied()
+    }
+
+    /// How many times as long as the other one somebody took, by the medians.
+    pub(crate) fn ratio(&self, action: Action, one: Who, other: Who) -> Option<f64> {
+        let took = self.0.get(&action)?;
+        Some(median(took.get(&one)?) / median(took.get(&other)?))
+    }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  {:8} medians (least to most), seconds; how many times as long as Freehold took", "")?;
         for (action, took) in &self.0 {
-            write!(f, "  {:8}", format!("{action:?}").to_lowercase())?;
+            write!(f, "  {:8}", action.name())?;
             let freehold = took.get(&Who::Freehold).map(|times| median(times));
             for (who, times) in took {
                 let name = format!("{who:?}").to_lowercase();
