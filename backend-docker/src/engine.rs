@@ -16,6 +16,7 @@ use freehold_core::{Context, Error, Kind, ProjectRef};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     net::{TcpStream, UnixStream},
+    sync::Semaphore,
     time::Instant,
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Engine {
     address: String,
     local: bool,
     registry: Arc<Registry>,
+    /// Turns at making and removing networks.
+    networks: Arc<Semaphore>,
 }
 
 /// What an engine says of itself.
@@ -108,7 +111,8 @@ impl Engine {
         }
         // The client's own bound is for the head of an answer; `call` bounds each request by what the caller allows.
         let docker = docker.with_timeout(Duration::from_secs(3600));
-        Ok(Self { docker, address, local, registry: Arc::new(registry) })
+        let networks = Arc::new(Semaphore::new(networks::AT_ONCE));
+        Ok(Self { docker, address, local, registry: Arc::new(registry), networks })
     }
 
     /// Whether it runs on this machine.

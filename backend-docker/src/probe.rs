@@ -152,3 +152,18 @@ async fn within<T, E: From<String>>(probe: impl Future<Output = Result<T, E>>) -
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}").into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_asked_again_after_a_tenth_of_the_wait_and_never_for_a_fifth_of_its_time() {
+        let (ms, took) = (Duration::from_millis, Duration::from_micros(300));
+        let quick = Answer { probe: String::new(), latency: took, problem: None };
+        let pauses = [0, 100, 300, 9_000].map(|waited| quick.pause(ms(waited)));
+        assert_eq!(pauses, [5, 10, 30, 50].map(ms));
+        let slow = Answer { latency: ms(60), ..quick };
+        assert_eq!(slow.pause(ms(100)), ms(240));
+    }
+}

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use freehold_core::{
-    Context, Error, Health, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result, Runtime, Scope,
-    Wish,
+    Connection, Context, Error, Health, LogLine, LogRequest, Outcome, Plan, Redactor, Report, Result,
+    Runtime, Scope, Wish,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use crate::{
     apply::{Apply, Purpose, lost_data},
@@ -14,7 +17,7 @@ use crate::{
     engine::at,
     files::{Difference, Drift, Files},
     graph::Graph,
-    health, logs,
+    health, image_volumes, logs,
     observed::Observed,
     ports,
     stack::Stack,
@@ -41,8 +44,21 @@ pub(crate) struct Project<'a> {
 impl Project<'_> {
     /// Brings it up; see [`Apply`].
     pub(crate) async fn bring_up(&mut self, purpose: Purpose) -> Result<Outcome> {
-        let began = tokio::time::Instant::now();
-        let apply = Apply {
+        let began = Instant::now();
+        self.prepare(purpose).await?;
+        let connection = self.raise(purpose).await?;
+        Ok(outcome(began, Some(connection)))
+    }
+
+    /// Sees to it that the engine has every image, which may take its time. The graph gains the volumes that they declare.
+    async fn prepare(&mut self, purpose: Purpose) -> Result<()> {
+        let images = self.apply(purpose).images(&self.graph).await?;
+        image_volumes::add(&mut self.graph, &images, &self.runtime.hash_key);
+        Ok(())
+    }
+
+    fn apply(&self, purpose: Purpose) -> Apply<'_> {
+        Apply {
             ctx: self.ctx,
             watch: self.watch,
             files: self.files,
@@ -50,9 +66,11 @@ impl Project<'_> {
             redactor: &self.redactor,
             runtime: self.runtime,
             purpose,
-        };
-        // Fetching images may take its time, so what is there is looked at only then.
-        apply.images(&mut self.graph).await?;
+        }
+    }
+
+    /// Brings it up once it is prepared, and tells how it is reached.
+    async fn raise(&self, purpose: Purpose) -> Result<Connection> {
         let observed = self.observe().await?;
         if self.watch.vantage.reaches_ports() {
             ports::refuse_taken(&self.graph, &observed).await?;
@@ -66,8 +84,8 @@ impl Project<'_> {
             .place(&self.runtime.project, &self.runtime.installation, &self.kept, &self.graph)
             .await;
         placed.map_err(|error| at("place files", "", error))?;
-        apply.run(&self.graph, observed).await?;
-        let connection = connection::connection(
+        self.apply(purpose).run(&self.graph, observed).await?;
+        connection::connection(
             self.watch,
             self.ctx,
             &self.graph,
@@ -75,14 +93,12 @@ impl Project<'_> {
             self.runtime,
             self.public_host,
         )
-        .await?;
-        let report = Report { duration_ms: milliseconds(began.elapsed()), ..Report::default() };
-        Ok(Outcome { connection: Some(connection), report })
+        .await
     }
 
     /// Stops its containers, those that others wait for last, and takes containers and networks away.
     pub(crate) async fn pause(&self) -> Result<Outcome> {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let mut observed = self.observe().await?;
         loop {
             let all: Vec<_> = observed.containers.iter().map(|container| (container, Then::Remove)).collect();
@@ -95,8 +111,7 @@ impl Project<'_> {
             }
             observed = rest;
         }
-        let report = Report { duration_ms: milliseconds(began.elapsed()), ..Report::default() };
-        Ok(Outcome { connection: None, report })
+        Ok(outcome(began, None))
     }
 
     /// Stops the services in `scope` and brings all up again. A job in it runs again, as it does for `docker compose up`;
@@ -107,6 +122,8 @@ impl Project<'_> {
                 self.running_service(service.as_str())?;
             }
         }
+        let began = Instant::now();
+        self.prepare(Purpose::Again).await?;
         let observed = self.observe().await?;
         // Before anything is stopped. What was made for data that is gone has to be done again on the new: all of it.
         let lost = self.lost(&self.drifts().await?, &observed, Purpose::Again);
@@ -125,7 +142,8 @@ impl Project<'_> {
             .map(|container| (container, if is_job(container.service()) { Then::Remove } else { Then::Keep }))
             .collect();
         stop::stop(self.watch, self.ctx, &self.graph, &stopped, &[]).await?;
-        self.bring_up(Purpose::Again).await
+        let connection = self.raise(Purpose::Again).await?;
+        Ok(outcome(began, Some(connection)))
     }
 
     /// What would have to be done for it to be as wished.
@@ -216,6 +234,7 @@ impl Project<'_> {
     }
 }
 
-fn milliseconds(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn outcome(began: Instant, connection: Option<Connection>) -> Outcome {
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Outcome { connection, report: Report { duration_ms, ..Report::default() } }
 }

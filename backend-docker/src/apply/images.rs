@@ -9,23 +9,15 @@ use super::{Apply, Purpose};
 use crate::{
     engine::{Image, at},
     graph::{ContainerNode, Graph, Pull},
-    image_volumes,
 };
 
 impl Apply<'_> {
-    /// Sees to it that the engine has every image, and adds the volumes that they declare to the graph.
+    /// Looks at every image, and fetches those that the engine does not have. What is missing and may not be fetched is
+    /// named first, all of it.
     ///
     /// # Errors
     /// An image that is not there and may not or cannot be fetched.
-    pub(crate) async fn images(&self, graph: &mut Graph) -> Result<()> {
-        let images = self.found_or_pulled(graph).await?;
-        image_volumes::add(graph, &images, &self.runtime.hash_key);
-        Ok(())
-    }
-
-    /// Looks at every image, and fetches those that the engine does not have. What is missing and may not be fetched is
-    /// named first, all of it.
-    async fn found_or_pulled(&self, graph: &Graph) -> Result<HashMap<String, Image>> {
+    pub(crate) async fn images(&self, graph: &Graph) -> Result<HashMap<String, Image>> {
         let mut seen = HashSet::new();
         let nodes: Vec<_> = graph.containers.iter().filter(|node| seen.insert(node.image.as_str())).collect();
         let found = try_join_all(nodes.iter().map(|node| self.image(node))).await?;

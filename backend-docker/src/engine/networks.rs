@@ -8,9 +8,10 @@ use bollard::{
     },
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
-use freehold_core::{Context, ProjectRef};
+use freehold_core::{Context, Error, ProjectRef};
 use ipnet::IpNet;
 use time::OffsetDateTime;
+use tokio::sync::SemaphorePermit;
 
 use super::{Engine, Patience, gone_is_fine, ours};
 use crate::{
@@ -18,6 +19,10 @@ use crate::{
     graph::{Attachment, NetworkNode},
     labels,
 };
+
+/// How many networks are made or removed at once. Engines do it one by one, and a request that waits for the others there
+/// uses up the time that it may take.
+pub(super) const AT_ONCE: usize = 2;
 
 /// A network of ours, as the engine has it.
 #[derive(Clone, Debug)]
@@ -71,7 +76,9 @@ impl Engine {
             labels: Some(node.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
+        let turn = self.turn(ctx).await?;
         let made = self.call(ctx, "create network", &node.name, self.client().create_network(request)).await;
+        drop(turn);
         match made {
             // The engine has no other code for "Pool overlaps with other one on this address space".
             Err(error) if error.status() == Some(403) || error.is_conflict() => {
@@ -79,6 +86,16 @@ impl Engine {
             }
             other => other.map(drop),
         }
+    }
+
+    /// Waits for a turn, after which the call may not be wanted any more.
+    async fn turn(&self, ctx: &Context) -> Result<SemaphorePermit<'_>, EngineError> {
+        let turn = ctx.bounded("get to a network", async {
+            self.networks.acquire().await.map_err(|_| Error::internal("get to a network: the turns are over"))
+        });
+        let turn = turn.await?;
+        ctx.check()?;
+        Ok(turn)
     }
 
     /// Waits for a network that an earlier request of ours is making, as long as such a request may take; then it was
@@ -170,8 +187,11 @@ impl Engine {
     pub(crate) async fn remove_network(&self, ctx: &Context, network: &Network) -> Result<(), EngineError> {
         loop {
             self.dismiss_hosts(ctx, network).await?;
+            let turn = self.turn(ctx).await?;
             let removed = self.client().remove_network(&network.id);
-            match self.call(ctx, "remove network", &network.name, removed).await {
+            let removed = self.call(ctx, "remove network", &network.name, removed).await;
+            drop(turn);
+            match removed {
                 // Somebody asked for the project's health meanwhile, and one of Freehold's containers joined again.
                 Err(error) if error.status() == Some(403) && self.dismiss_hosts(ctx, network).await? => {
                     tracing::debug!(error = %error, network = network.name, "remove it once more");

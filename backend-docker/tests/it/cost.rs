@@ -30,7 +30,7 @@ const REQUESTS: [(&str, usize); 11] = [
 
 /// How many times one container may be looked at closely in one call: before it is stopped or started, before it is asked,
 /// and once for each of the engine's events about it.
-const LOOKS_AT_ONE: usize = 7;
+const LOOKS_AT_ONE: usize = 6;
 
 /// A container that nothing happens to is looked at again after so many seconds.
 const LOOK_AGAIN: u64 = 2;
