@@ -109,6 +109,9 @@ impl From<EngineError> for Error {
             EngineError::Unfit { .. } => Self::new(Kind::Unsupported, text),
             EngineError::Call { source, .. } => match taken_port(&source) {
                 Some(port) => Self::detailed(Detail::PortTaken { port }, text).because(source),
+                None if is_away(&source) => {
+                    Self::new(Kind::Unavailable, format!("{text}: no engine answers")).because(source)
+                }
                 None => Self::new(kind(&source), text).because(source),
             },
         }
@@ -141,6 +144,11 @@ fn kind(error: &Bollard) -> Kind {
         | Bollard::SocketNotFoundError(_) => Kind::Unavailable,
         _ => Kind::Internal,
     }
+}
+
+/// Whether nobody took the connection.
+fn is_away(error: &Bollard) -> bool {
+    matches!(error, Bollard::HyperLegacyError { err } if err.is_connect())
 }
 
 fn wants_credentials(message: &str) -> bool {
