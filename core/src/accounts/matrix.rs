@@ -167,7 +167,7 @@ pub const MATRIX: &[Rule] = &[
     rule(R::Organization, &[Update, Delete], O),
     rule(R::Telemetry, &[Read, Update], OA),
     // It has people's addresses and what others did.
-    rule(R::AuditLog, &[Read], OA),
+    rule(R::AuditLog, &[Read], OADR),
     rule(R::LegalDocuments, &[Read], OADR),
     rule(R::Projects, &[Create], OA),
     rule(R::Customer, &[ReadBilling], OADR),

@@ -32,7 +32,8 @@ pub struct Settings {
     pub revivals: u32,
     /// How long an operation may take, retries included.
     pub timeouts: Timeouts,
-    /// After how many attempts that failed an operation is given up.
+    /// After how many attempts that failed an operation is given up. With the pauses between them the default outlasts an
+    /// engine that is away for three minutes.
     pub attempts: u32,
     /// How often an operation is taken over at most from a host that died or hung while it worked on it; after that it is
     /// given up, because it may be what its hosts die of. Such attempts are not among those that failed.
@@ -63,7 +64,7 @@ impl Default for Settings {
             watch_concurrency: 4,
             revivals: 3,
             timeouts: Timeouts::default(),
-            attempts: 5,
+            attempts: 12,
             takeovers: 10,
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),

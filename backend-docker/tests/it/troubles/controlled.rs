@@ -66,6 +66,7 @@ async fn control_plane(stage: &Stage, watch: Duration) -> ControlPlane {
         poll: Duration::from_millis(50),
         watch,
         sweep: Duration::ZERO,
+        attempts: 5,
         backoff: Duration::from_millis(50),
         ..Settings::default()
     };

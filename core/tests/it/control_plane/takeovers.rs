@@ -72,9 +72,10 @@ impl Deathbed {
 #[tokio::test(start_paused = true)]
 async fn an_operation_whose_hosts_die_more_often_than_it_may_fail_is_finished_all_the_same() {
     let bed = Deathbed::new().await;
-    bed.deaths(calm().attempts + 1).await;
+    let settings = Settings { attempts: 5, ..calm() };
+    bed.deaths(settings.attempts + 1).await;
     bed.backend.fail_next("start service", Kind::Unavailable);
-    let (_, operation) = bed.end(calm()).await;
+    let (_, operation) = bed.end(settings).await;
     assert_eq!((operation.state, operation.failures), (OperationState::Succeeded, 1));
     assert_eq!((operation.attempt, operation.takeovers), (8, 6));
 }

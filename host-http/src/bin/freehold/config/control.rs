@@ -15,7 +15,8 @@ const DAY: u64 = 24 * 3600;
 pub(crate) struct ControlConfig {
     /// How often each active project's health is looked at, in seconds; 0 never does.
     watch_seconds: u64,
-    /// After how many attempts that failed an operation is given up.
+    /// After how many attempts that failed an operation is given up. With the pauses between them the default outlasts an
+    /// engine that is away for three minutes.
     attempts: u32,
     /// How often an operation is taken over at most from a host that died while it worked on it.
     takeovers: u32,
