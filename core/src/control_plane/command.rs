@@ -166,6 +166,8 @@ pub struct Reconfigure {
     pub excluded: Option<Vec<String>>,
     /// Other limits.
     pub limits: Option<Limits>,
+    /// The caller's own facts, replacing those that there were: they change with the settings or not at all.
+    pub annotations: Option<Annotations>,
 }
 
 /// What changes about a project without work on its target. `None` leaves a part as it is; all parts change together or

@@ -143,6 +143,7 @@ impl Inner {
             check_limits(limits.memory_bytes, limits.cpus)?;
             update.limits = Some(limits);
         }
+        update.annotations.clone_from(&settings.annotations);
         let mut sealed = Vec::new();
         if let Some(variables) = self.other_variables(&project, settings).await? {
             check_variables(&variables)?;

@@ -158,6 +158,7 @@ impl From<ReconfigureProject> for Reconfigure {
             amended: BTreeMap::new(),
             excluded: request.excluded_services,
             limits: request.limits.map(freehold_core::Limits::from),
+            annotations: None,
         }
     }
 }

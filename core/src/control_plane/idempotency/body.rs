@@ -95,6 +95,8 @@ struct Settings<'a> {
     excluded: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Bounds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a Annotations>,
 }
 
 #[derive(Serialize)]
@@ -165,7 +167,7 @@ impl<'a> Create<'a> {
 
 impl<'a> Settings<'a> {
     fn of(project: &'a ProjectRef, settings: &'a Reconfigure) -> Self {
-        let Reconfigure { secrets, rotate, variables, amended, excluded, limits } = settings;
+        let Reconfigure { secrets, rotate, variables, amended, excluded, limits, annotations } = settings;
         let own = |value: &'a Option<SecretString>| value.as_ref().map(|value| value.expose_secret());
         Self {
             project,
@@ -175,6 +177,7 @@ impl<'a> Settings<'a> {
             amended: amended.iter().map(|(name, value)| (&**name, own(value))).collect(),
             excluded: excluded.as_deref(),
             limits: limits.map(Bounds::of),
+            annotations: annotations.as_ref(),
         }
     }
 }
