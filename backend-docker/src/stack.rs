@@ -237,9 +237,7 @@ impl Stack {
             }));
         }
         self.spec.secrets = self
-            .manifest
-            .secrets
-            .iter()
+            .own_secrets()
             .map(|secret| SecretSpec { name: secret.name.clone(), generator: secret.generate.clone() })
             .collect();
         self.spec.variables = self.settings(compose)?;

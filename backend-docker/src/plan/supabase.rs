@@ -173,6 +173,21 @@ fn other_mail_settings_touch_auth_alone() {
 }
 
 #[test]
+fn a_folder_from_before_opaque_keys_gives_its_projects_none() {
+    let folder = TempDir::new().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stacks/supabase-kong"), folder.path());
+    let file = folder.path().join("docker-compose.yml");
+    let text = fs::read_to_string(&file).unwrap();
+    let opaque = ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
+    let older = text.lines().filter(|line| !opaque.iter().any(|name| line.contains(name)));
+    fs::write(&file, older.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let stack = Stack::load(folder.path(), &source(folder.path())).unwrap();
+    let has = |name: &str| stack.spec().secrets.iter().any(|secret| secret.name.as_str() == name);
+    assert_eq!(["anon_key", "publishable_key", "secret_key"].map(has), [true, false, false]);
+    assert!(planned(&stack, |_| {}).is_ok());
+}
+
+#[test]
 fn a_name_that_no_manifest_is_shipped_for_lists_those_that_are() {
     let folder = crate::stack::tests::folder(&[("compose.yaml", "services: {a: {image: x}}")]);
     let source = StackSource::new(folder.path()).named("supabaze".parse().unwrap());

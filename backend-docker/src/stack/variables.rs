@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_core::{
     Error, ExposeSecret, HashKey, Limits, OrganizationId, PortBlock, ProjectName, Result, Runtime,
-    SecretString, project::Annotations, stack::VariableSpec,
+    SecretString,
+    project::Annotations,
+    stack::{SecretGenerator, VariableSpec},
 };
 
 use super::{Stack, nobody};
@@ -17,7 +19,7 @@ use crate::{
         problem::Problem,
         yaml::{Entry, Node, Value},
     },
-    manifest::{FILE, Places},
+    manifest::{FILE, Places, Secret},
 };
 
 /// What stands for a secret while there is no project.
@@ -49,7 +51,7 @@ impl Stack {
             }
             given.insert(name.clone(), value.expose_secret().to_owned());
         }
-        for secret in &self.manifest.secrets {
+        for secret in self.own_secrets() {
             if let Some(variable) = &secret.variable {
                 given.insert(variable.clone(), runtime.secret(&secret.name)?.expose_secret().to_owned());
             }
@@ -157,8 +159,7 @@ impl Stack {
     pub(super) fn settings(&self, compose: &ComposeFile) -> Result<Vec<VariableSpec>> {
         let settings = &self.manifest.settings;
         let values = self.env.evaluate(&BTreeMap::new(), Precedence::File)?;
-        let mut read = BTreeSet::new();
-        self.trees.iter().for_each(|tree| read_in(tree, false, &mut read));
+        let read = self.read_variables();
         let mut found = Vec::new();
         for name in settings.shown.iter().chain(&settings.hidden) {
             if self.manifest.secrets.iter().any(|secret| secret.variable.as_ref() == Some(name)) {
@@ -192,10 +193,28 @@ impl Stack {
 
     /// The variables that the stack gives a value or reads.
     fn known_variables(&self) -> BTreeSet<&str> {
-        let mut known: BTreeSet<&str> = self.env.names().collect();
+        let mut known = self.read_variables();
+        known.extend(self.env.names());
         known.extend(self.manifest.urls.iter().map(|url| url.variable.as_str()));
-        self.trees.iter().for_each(|tree| read_in(tree, false, &mut known));
         known
+    }
+
+    /// The variables that the Compose files read.
+    fn read_variables(&self) -> BTreeSet<&str> {
+        let mut read = BTreeSet::new();
+        self.trees.iter().for_each(|tree| read_in(tree, false, &mut read));
+        read
+    }
+
+    /// The secrets of the manifest that a project has. An API key that no file reads opens nothing: Supabase's folder has
+    /// known opaque keys only since 2026.
+    pub(super) fn own_secrets(&self) -> impl Iterator<Item = &Secret> {
+        let read = self.read_variables();
+        self.manifest.secrets.iter().filter(move |secret| {
+            let opens = |variable: &String| read.contains(variable.as_str());
+            !matches!(secret.generate, SecretGenerator::ApiKey { .. })
+                || secret.variable.as_ref().is_some_and(opens)
+        })
     }
 }
 
