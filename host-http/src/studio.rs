@@ -70,7 +70,7 @@ fn empty(status: StatusCode) -> Response {
 }
 
 /// A moment as Studio reads it.
-fn moment(at: time::OffsetDateTime) -> String {
+pub(crate) fn moment(at: time::OffsetDateTime) -> String {
     // Formatting a moment of our own to RFC 3339 cannot fail before the year 10,000.
     at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }

@@ -1,18 +1,23 @@
-//! A project's API keys: those that are signed by its own secret, and the opaque ones that its stack declares. A stack has
-//! the keys that it has: none is made or deleted one by one, and the old ones cannot be switched off alone.
+//! A project's API keys: the legacy ones, which are signed by its own secret and come and go with that, and the opaque
+//! ones, which can be made, renamed and deleted as far as its gateway has places for them.
+
+mod opaque;
+
+use std::collections::BTreeSet;
 
 use freehold_core::{
     Error, ExposeSecret, Kind, Result,
     accounts::{Action, Resource},
-    stack::SecretGenerator,
+    control_plane::Reconfigure,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json as object};
 use warp::{
     http::{Method, StatusCode},
     reply::Response,
 };
 
+use self::opaque::{Note, Place, Type};
 use super::v1;
 use crate::{
     call::Call,
@@ -28,13 +33,16 @@ const CHANGE: Rule = Rule::May(Action::Update, Resource::ApiSettings, At::Projec
 
 pub(crate) const ROUTES: &[[Route; 2]] = &[
     v1!(GET "/projects/{ref}/api-keys", READ, |call| Box::pin(list(call))),
-    v1!(POST "/projects/{ref}/api-keys", CHANGE, |call| Box::pin(fixed(call))),
+    v1!(POST "/projects/{ref}/api-keys", CHANGE, |call| Box::pin(create(call))),
     v1!(GET "/projects/{ref}/api-keys/legacy", READ, |call| Box::pin(legacy(call))),
     v1!(PUT "/projects/{ref}/api-keys/legacy", CHANGE, |call| Box::pin(switch_legacy(call))),
     v1!(GET "/projects/{ref}/api-keys/{key}", READ, |call| Box::pin(show(call))),
-    v1!(PATCH "/projects/{ref}/api-keys/{key}", CHANGE, |call| Box::pin(fixed(call))),
-    v1!(DELETE "/projects/{ref}/api-keys/{key}", CHANGE, |call| Box::pin(fixed(call))),
+    v1!(PATCH "/projects/{ref}/api-keys/{key}", CHANGE, |call| Box::pin(change(call))),
+    v1!(DELETE "/projects/{ref}/api-keys/{key}", CHANGE, |call| Box::pin(delete(call))),
 ];
+
+/// The legacy keys by name, and whether they may do everything.
+const LEGACY: [(&str, bool); 2] = [("anon", false), ("service_role", true)];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -43,87 +51,84 @@ struct Query {
     enabled: Option<String>,
 }
 
-/// One key.
-struct Key {
-    id: String,
-    name: &'static str,
-    kind: &'static str,
-    text: String,
-    /// Whether it may do everything: then only those see it who ask for it.
-    is_secret: bool,
+/// The keys of the project that the path names.
+struct Found {
+    view: View,
+    keys: Keys,
+    places: Vec<Place>,
+    /// Whether the caller asks for what may do everything, too.
+    reveal: bool,
 }
 
-/// The beginnings of opaque keys (Supabase's `utils/add-new-auth-keys.sh`), and what they are.
-const OPAQUE: [(&str, &str, bool); 2] =
-    [("sb_publishable_", "publishable", false), ("sb_secret_", "secret", true)];
+impl Found {
+    async fn of(call: &Call) -> Result<Self> {
+        let view = View::named(call).await?;
+        let reveal = call.query::<Query>()?.reveal.as_deref() == Some("true");
+        let keys = Keys::of(call, &view.project).await?;
+        let places = opaque::places(&view, &keys);
+        Ok(Self { view, keys, places, reveal })
+    }
 
-/// The keys of the project that the path names, those that everybody knows first.
-async fn keys(call: &Call, view: &View) -> Result<Vec<Key>> {
-    let keys = Keys::of(call, &view.project).await?;
-    let signed = [("anon", keys.anon(), false), ("service_role", keys.service(), true)];
-    let mut found: Vec<Key> = signed
-        .into_iter()
-        .filter(|(_, text, _)| !text.is_empty())
-        .map(|(name, text, is_secret)| Key {
-            id: name.to_owned(),
-            name,
-            kind: "legacy",
-            text: text.to_owned(),
-            is_secret,
+    /// The opaque key that the path names.
+    fn opaque(&self, id: &str) -> Result<(&Place, &Note)> {
+        let mut held = self.places.iter().filter_map(|place| Some((place, place.note.as_ref()?)));
+        held.find(|(_, note)| note.id == id).ok_or_else(|| {
+            if self.legacy(id).is_some() {
+                let message = "change or delete a legacy API key: both go with the secret that signs them, which `rotate` \
+                               in POST /api/freehold/v1/projects/{ref}/reconfigure has made anew";
+                return Error::new(Kind::Unsupported, message);
+            }
+            absent()
         })
-        .collect();
-    for declared in view.stack.iter().flat_map(|stack| &stack.secrets) {
-        let SecretGenerator::ApiKey { prefix, .. } = &declared.generator else { continue };
-        let kind = OPAQUE.iter().find(|(beginning, _, _)| beginning == prefix);
-        let (Some((_, kind, is_secret)), Some(text)) = (kind, keys.secret(declared.name.as_str())) else {
-            continue;
+    }
+
+    /// The legacy key of that name as it is shown.
+    fn legacy(&self, name: &str) -> Option<Value> {
+        let (name, is_secret) = LEGACY.into_iter().find(|(known, _)| *known == name)?;
+        let text = if is_secret { self.keys.service() } else { self.keys.anon() };
+        let shown = if is_secret && !self.reveal { masked(text) } else { text.to_owned() };
+        (!text.is_empty()).then(|| {
+            object!({
+                "id": name,
+                "name": name,
+                "type": "legacy",
+                "api_key": shown,
+                "description": null,
+                "hash": null,
+                "prefix": null,
+                "secret_jwt_template": null,
+                "inserted_at": self.view.created_at(),
+                "updated_at": self.view.created_at(),
+            })
+        })
+    }
+
+    /// An opaque key as it is shown.
+    fn shown(&self, place: &Place, note: &Note) -> Value {
+        let is_secret = place.kind == Type::Secret;
+        let text = if is_secret && !self.reveal {
+            // Studio shows the same fifteen characters of either form.
+            format!("{}{}", place.beginning(), "·".repeat(15))
+        } else {
+            place.text.expose_secret().to_owned()
         };
-        found.push(Key {
-            id: declared.name.to_string(),
-            name: "default",
-            kind,
-            text: text.expose_secret().to_owned(),
-            is_secret: *is_secret,
-        });
-    }
-    Ok(found)
-}
-
-impl Key {
-    fn shown(&self, view: &View, reveal: bool) -> Value {
-        let hidden = self.is_secret && !reveal;
         object!({
-            "id": self.id,
-            "name": self.name,
-            "type": self.kind,
-            "api_key": if hidden { masked(&self.text) } else { self.text.clone() },
-            "description": null,
+            "id": note.id,
+            "name": note.name,
+            "type": place.kind.as_str(),
+            "api_key": text,
+            "description": note.description,
             "hash": null,
-            "prefix": null,
-            "secret_jwt_template": null,
-            "inserted_at": view.created_at(),
-            "updated_at": view.created_at(),
+            "prefix": place.beginning(),
+            "secret_jwt_template": is_secret.then(|| object!({ "role": "service_role" })),
+            "inserted_at": note.inserted_at,
+            "updated_at": note.updated_at,
         })
     }
 }
 
-/// Whether the caller asks for what may do everything, too.
-fn reveals(call: &Call) -> Result<bool> {
-    Ok(call.query::<Query>()?.reveal.as_deref() == Some("true"))
-}
-
-async fn list(call: Call) -> Result<Response> {
-    let (view, reveal) = (View::named(&call).await?, reveals(&call)?);
-    let keys = keys(&call, &view).await?;
-    Ok(private(StatusCode::OK, &keys.iter().map(|key| key.shown(&view, reveal)).collect::<Vec<_>>()))
-}
-
-async fn show(call: Call) -> Result<Response> {
-    let (view, reveal) = (View::named(&call).await?, reveals(&call)?);
-    let (keys, id) = (keys(&call, &view).await?, call.parameter("key"));
-    let key = keys.iter().find(|key| key.id == id);
-    let key = key.ok_or_else(|| Error::new(Kind::NotFound, "API key not found"))?;
-    Ok(private(StatusCode::OK, &key.shown(&view, reveal)))
+fn absent() -> Error {
+    Error::new(Kind::NotFound, "API key not found")
 }
 
 /// The beginning, which all such keys share, and the end, which is too short to be of use.
@@ -132,23 +137,96 @@ fn masked(key: &str) -> String {
     format!("{}...{}", start.unwrap_or_default(), end.unwrap_or_default())
 }
 
-async fn fixed(call: Call) -> Result<Response> {
-    View::named(&call).await?;
-    let message = "make, change or delete an API key: a project has those that its stack declares; `rotate` in \
-                   POST /api/freehold/v1/projects/{ref}/reconfigure has one made anew";
-    Err(Error::new(Kind::Unsupported, message))
+async fn list(call: Call) -> Result<Response> {
+    let found = Found::of(&call).await?;
+    let legacy = LEGACY.into_iter().filter_map(|(name, _)| found.legacy(name));
+    let opaque = found.places.iter().filter_map(|place| Some(found.shown(place, place.note.as_ref()?)));
+    Ok(private(StatusCode::OK, &legacy.chain(opaque).collect::<Vec<_>>()))
+}
+
+async fn show(call: Call) -> Result<Response> {
+    let (found, id) = (Found::of(&call).await?, call.parameter("key"));
+    let shown = match found.legacy(id) {
+        Some(shown) => shown,
+        None => {
+            let opaque = found.opaque(id);
+            let (place, note) = opaque.map_err(|_| absent())?;
+            found.shown(place, note)
+        }
+    };
+    Ok(private(StatusCode::OK, &shown))
+}
+
+#[derive(Deserialize)]
+struct Create {
+    #[serde(rename = "type")]
+    kind: Type,
+    name: String,
+    description: Option<String>,
+    secret_jwt_template: Option<Value>,
+}
+
+async fn create(call: Call) -> Result<Response> {
+    let (found, sent) = (Found::of(&call).await?, call.json::<Create>()?);
+    opaque::check_template(sent.kind, sent.secret_jwt_template.as_ref())?;
+    let note = Note::new(sent.name, sent.description)?;
+    let place = opaque::free(found.places.clone(), sent.kind)?;
+    tell(&call, &found, &place, &note).await?;
+    Ok(private(StatusCode::CREATED, &found.shown(&place, &note)))
+}
+
+/// Keeps what is told of a key.
+async fn tell(call: &Call, found: &Found, place: &Place, note: &Note) -> Result<()> {
+    let project = &found.view.project;
+    let annotations = opaque::noted(project, &place.secret, Some(note))?;
+    call.control().annotate(&project.reference, annotations).await.map(drop)
+}
+
+#[derive(Deserialize)]
+struct Change {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    description: Option<Option<String>>,
+    secret_jwt_template: Option<Value>,
+}
+
+/// A field that is there, be it `null`.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(field).map(Some)
+}
+
+async fn change(call: Call) -> Result<Response> {
+    let found = Found::of(&call).await?;
+    let (place, note) = found.opaque(call.parameter("key"))?;
+    let sent = call.json::<Change>()?;
+    opaque::check_template(place.kind, sent.secret_jwt_template.as_ref())?;
+    let note = note.clone().changed(sent.name, sent.description)?;
+    tell(&call, &found, place, &note).await?;
+    Ok(private(StatusCode::OK, &found.shown(place, &note)))
+}
+
+/// Deletes a key: the project's gateway is made anew with a text that nobody was told.
+async fn delete(call: Call) -> Result<Response> {
+    let found = Found::of(&call).await?;
+    let (place, note) = found.opaque(call.parameter("key"))?;
+    let project = &found.view.project;
+    let settings = Reconfigure {
+        rotate: BTreeSet::from([place.secret.clone()]),
+        annotations: Some(opaque::noted(project, &place.secret, None)?),
+        ..Reconfigure::default()
+    };
+    call.control().reconfigure(&project.reference, settings).await?;
+    Ok(private(StatusCode::OK, &found.shown(place, note)))
 }
 
 async fn legacy(call: Call) -> Result<Response> {
-    let view = View::named(&call).await?;
-    let enabled = !Keys::of(&call, &view.project).await?.anon().is_empty();
-    Ok(json(StatusCode::OK, &object!({ "enabled": enabled })))
+    let found = Found::of(&call).await?;
+    Ok(json(StatusCode::OK, &object!({ "enabled": !found.keys.anon().is_empty() })))
 }
 
 /// What they are already is no change.
 async fn switch_legacy(call: Call) -> Result<Response> {
-    let view = View::named(&call).await?;
-    let enabled = !Keys::of(&call, &view.project).await?.anon().is_empty();
+    let enabled = !Found::of(&call).await?.keys.anon().is_empty();
     let wanted = match call.query::<Query>()?.enabled.as_deref() {
         Some("true") => true,
         Some("false") => false,

@@ -28,15 +28,22 @@ pub(super) const SAID: &[Said] = &[
     said("GET /v1/projects/{ref}/upgrade/eligibility", "Tell whether a project can be upgraded: it cannot"),
     said("POST /v1/projects/{ref}/upgrade", "Not there: upgrades"),
     said("GET /v1/projects/{ref}/api-keys", "List a project's API keys").query(&["reveal"]),
-    said("POST /v1/projects/{ref}/api-keys", "Not there: making an API key")
-        .body(r#"{"type":"secret","name":"mine"}"#),
+    said(
+        "POST /v1/projects/{ref}/api-keys",
+        "Make an API key, where the project's gateway has a place for one",
+    )
+    .status(201)
+    .query(&["reveal"])
+    .body(r#"{"type":"secret","name":"mine","description":"for the importer"}"#),
     said("GET /v1/projects/{ref}/api-keys/legacy", "Tell whether a project has legacy API keys"),
     said("PUT /v1/projects/{ref}/api-keys/legacy", "Leave the legacy API keys as they are")
         .query(&["enabled"]),
     said("GET /v1/projects/{ref}/api-keys/{key}", "Show an API key").query(&["reveal"]),
-    said("PATCH /v1/projects/{ref}/api-keys/{key}", "Not there: changing an API key")
-        .body(r#"{"name":"mine"}"#),
-    said("DELETE /v1/projects/{ref}/api-keys/{key}", "Not there: deleting an API key"),
+    said("PATCH /v1/projects/{ref}/api-keys/{key}", "Change what is told of an API key")
+        .query(&["reveal"])
+        .body(r#"{"name":"mine","description":"for the importer"}"#),
+    said("DELETE /v1/projects/{ref}/api-keys/{key}", "Delete an API key: the gateway knows it no longer")
+        .query(&["reveal"]),
     said("POST /v1/projects/{ref}/database/query", "Run SQL on a project's database")
         .status(201)
         .body(r#"{"query":"select 1","parameters":[],"read_only":true}"#),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod access;
+mod api_keys;
 mod audit;
 mod browser;
 mod commands;

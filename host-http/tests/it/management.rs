@@ -60,16 +60,6 @@ async fn keys_are_those_of_the_stack_and_the_powerful_ones_are_shown_on_request(
     assert_eq!(one.json()["api_key"], clear[3].2);
     assert_eq!(world.send("owner", "GET", &format!("{path}/none"), &Value::Null).await.status(), 404);
     assert_eq!(world.send("reader", "GET", path, &Value::Null).await.status(), 403);
-    let make = json!({ "type": "secret", "name": "mine" });
-    for (method, path) in [("POST", path.to_owned()), ("DELETE", format!("{path}/anon"))] {
-        let refused = world.send("owner", method, &path, &make).await;
-        assert_eq!(
-            (refused.status(), refused.json()["code"].as_str()),
-            (501, Some("unsupported")),
-            "{method}"
-        );
-        assert_eq!(world.send("reader", method, &path, &make).await.status(), 403);
-    }
     for (enabled, status) in [("true", 200), ("false", 501), ("", 400)] {
         let path = format!("{path}/legacy?enabled={enabled}");
         assert_eq!(world.send("owner", "PUT", &path, &Value::Null).await.status(), status, "{enabled}");

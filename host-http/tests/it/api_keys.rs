@@ -1,0 +1,115 @@
+//! Opaque API keys that are made, renamed and deleted.
+
+use std::time::Duration;
+
+use freehold_core::{ExposeSecret, memory::MemoryStack};
+use serde_json::{Value, json};
+
+use crate::gateway::World;
+
+const PATH: &str = "/v1/projects/{ref}/api-keys";
+
+impl World {
+    async fn keys(&self) -> Vec<Value> {
+        let all = self.send("owner", "GET", PATH, &Value::Null).await.json();
+        let opaque = |key: &&Value| key["type"] != "legacy";
+        all.as_array().unwrap().iter().filter(opaque).cloned().collect()
+    }
+
+    async fn secret_text(&self) -> String {
+        let secrets = self.people.control.secrets(&self.project).await.unwrap();
+        secrets[&"secret_key".parse().unwrap()].expose_secret().to_owned()
+    }
+
+    async fn idle(&self) {
+        let project = self.people.control.project(&self.project).await.unwrap();
+        let operation = project.status_operation.unwrap();
+        self.people.control.wait_operation(operation, Duration::from_secs(30)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_key_leaves_its_place_to_one_with_another_text() {
+    let world = World::new().await;
+    let old = world.secret_text().await;
+    let make = json!({
+        "type": "secret", "name": "importer", "description": "nightly", "expose_as_env": true,
+        "secret_jwt_template": { "role": "service_role" },
+    });
+    let full = world.send("owner", "POST", PATH, &make).await;
+    let message = full.json()["message"].as_str().unwrap().to_owned();
+    assert!(full.status() == 409 && message.contains("1 secret") && message.contains("default"), "{message}");
+
+    let deleted = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
+    assert_eq!((deleted.status(), &deleted.json()["name"]), (200, &json!("default")), "{}", deleted.text());
+    world.idle().await;
+    let new = world.secret_text().await;
+    assert_ne!(old, new, "its text was made anew");
+    let kinds: Vec<_> = world.keys().await.iter().map(|key| key["type"].clone()).collect();
+    assert_eq!(kinds, ["publishable"]);
+    for (method, status) in [("GET", 404), ("PATCH", 404), ("DELETE", 404)] {
+        let absent = world.send("owner", method, &format!("{PATH}/secret_key"), &json!({})).await;
+        assert_eq!((absent.status(), &absent.json()["message"]), (status, &json!("API key not found")));
+    }
+
+    let made = world.send("owner", "POST", PATH, &make).await;
+    assert_eq!(made.status(), 201, "{}", made.text());
+    assert_eq!(made.header("cache-control"), "no-store");
+    let made = made.json();
+    let shown = made["api_key"].as_str().unwrap();
+    assert!(shown.starts_with(&new[..15]) && !shown.contains(&new[15..]), "{made}");
+    assert_eq!((&made["prefix"], &made["description"]), (&json!(new[..15]), &json!("nightly")));
+    let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
+    let shown = world.send("owner", "GET", &format!("{path}?reveal=true"), &Value::Null).await.json();
+    assert_eq!((&shown["api_key"], &shown["name"]), (&json!(new), &json!("importer")));
+    assert_eq!(world.send("owner", "POST", PATH, &make).await.status(), 409, "the place is taken again");
+
+    let renamed = world.send("owner", "PATCH", &path, &json!({ "name": "exporter" })).await.json();
+    assert_eq!((&renamed["name"], &renamed["description"]), (&json!("exporter"), &json!("nightly")));
+    let emptied = world.send("owner", "PATCH", &path, &json!({ "description": null })).await.json();
+    assert_eq!((&emptied["name"], &emptied["description"]), (&json!("exporter"), &Value::Null));
+    assert_eq!(world.keys().await[1]["name"], "exporter");
+}
+
+#[tokio::test]
+async fn what_keys_cannot_be_is_refused_with_the_field_and_changes_nothing() {
+    let world = World::new().await;
+    for (field, body) in [
+        ("type", json!({ "type": "legacy", "name": "mine" })),
+        ("type", json!({ "name": "mine" })),
+        ("name", json!({ "type": "secret", "name": "No" })),
+        ("name", json!({ "type": "secret", "name": "service_role" })),
+        ("description", json!({ "type": "secret", "name": "mine", "description": "x".repeat(257) })),
+        (
+            "secret_jwt_template",
+            json!({ "type": "secret", "name": "mine", "secret_jwt_template": { "role": "anon" } }),
+        ),
+    ] {
+        let refused = world.send("owner", "POST", PATH, &body).await;
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(refused.status() == 400 && message.contains(field), "{body}: {message}");
+    }
+    for method in ["PATCH", "DELETE"] {
+        let refused = world.send("owner", method, &format!("{PATH}/anon"), &json!({ "name": "mine" })).await;
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(refused.status() == 501 && message.contains("rotate"), "{method}: {message}");
+    }
+    for (method, path) in [("POST", PATH.to_owned()), ("DELETE", format!("{PATH}/secret_key"))] {
+        let body = json!({ "type": "secret", "name": "mine" });
+        assert_eq!(world.send("reader", method, &path, &body).await.status(), 403, "{method}");
+    }
+    let names: Vec<_> = world.keys().await.iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["default", "default"]);
+    world.people.control.pause(&world.project).await.unwrap();
+    world.idle().await;
+    let refused = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
+    assert_eq!(refused.status(), 409, "its gateway does not run: {}", refused.text());
+}
+
+#[tokio::test]
+async fn a_project_whose_gateway_knows_no_opaque_keys_says_so() {
+    let world = World::of(MemoryStack::mock().unwrap(), "plain").await;
+    let refused = world.send("owner", "POST", PATH, &json!({ "type": "publishable", "name": "mine" })).await;
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(refused.status() == 501 && message.contains("no keys of that kind"), "{message}");
+}
