@@ -1,5 +1,7 @@
 //! Making a project with the wizard.
 
+mod data_api;
+
 use std::collections::BTreeMap;
 
 use freehold_core::{
@@ -9,14 +11,14 @@ use freehold_core::{
     project::Annotations,
 };
 use serde::Deserialize;
-use serde_json::json as object;
+use serde_json::{Value, json as object};
 use warp::{
     http::{Method, StatusCode},
     reply::Response,
 };
 
+use self::data_api::DataApi;
 use super::{
-    config::postgrest::{SCHEMAS, list},
     keys::Keys,
     variables,
     view::View,
@@ -43,7 +45,8 @@ const SITE_URL: &str = "SITE_URL";
 /// The file that the wizard's SQL becomes.
 const FIRST_RUN: &str = "50-wizard.sql";
 
-/// What the wizard sends. The organization is the one that the rule looked at; whatever else it has is passed over.
+/// What the wizard sends. The organization is the one that the rule looked at. What is here decided by the target and the
+/// stack is passed over: the cloud provider, sizes, plans, prices, PostgreSQL's version and release channel.
 #[derive(Deserialize)]
 struct Create {
     name: ProjectName,
@@ -55,8 +58,38 @@ struct Create {
     db_sql: Option<Secret>,
     local_runtime: Option<LocalRuntime>,
     auth_site_url: Option<String>,
-    /// Which schemas the Data API serves. Studio sends an empty list where it shall not be there.
-    data_api_exposed_schemas: Option<Vec<String>>,
+}
+
+/// What Freehold has not. Who asks for it would take silence for a yes.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Absent {
+    high_availability: Option<bool>,
+    template_url: Option<String>,
+    github_repository_id: Option<Value>,
+}
+
+impl Absent {
+    /// # Errors
+    /// `Unsupported` naming the field.
+    fn refuse(&self) -> Result<()> {
+        let has = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
+        let asked = [
+            (self.high_availability == Some(true), "high_availability", "a project has one database"),
+            (
+                self.template_url.as_ref().is_some_and(|url| !url.is_empty()),
+                "template_url",
+                "nothing is fetched; send its SQL as db_sql",
+            ),
+            (has(&self.github_repository_id), "github_repository_id", "Freehold has no integrations"),
+        ];
+        match asked.into_iter().find(|(asked, ..)| *asked) {
+            Some((_, field, reason)) => {
+                Err(Error::new(Kind::Unsupported, format!("make a project with {field}: {reason}")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,6 +116,7 @@ async fn create(call: Call) -> Result<Response> {
 /// Makes the project that the body describes, as the Management API does too.
 pub(crate) async fn made(call: &Call) -> Result<View> {
     let sent = call.json::<Create>()?;
+    call.json::<Absent>()?.refuse()?;
     let slug = call.kept_organization().ok_or_else(|| Error::invalid("organization_slug", "is missing"))?;
     let organization = call.accounts()?.organization(slug).await?.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("organization_slug: organization {slug} not found"))
@@ -110,14 +144,7 @@ pub(crate) async fn made(call: &Call) -> Result<View> {
     if let Some(url) = sent.auth_site_url.filter(|url| !url.is_empty() && has(SITE_URL)) {
         create = create.variable(SITE_URL, url);
     }
-    if let Some(schemas) = sent.data_api_exposed_schemas.filter(|_| has(SCHEMAS)) {
-        let schemas = list("data_api_exposed_schemas", &schemas.join(","))?;
-        if schemas.is_empty() {
-            let problem = "names no schema, and then PostgREST would serve `public`: a Data API cannot be left out here";
-            return Err(Error::invalid("data_api_exposed_schemas", problem));
-        }
-        create = create.variable(SCHEMAS, schemas);
-    }
+    call.json::<DataApi>()?.apply(&mut create, chosen.spec(&targets))?;
     create.target = chosen.target;
     create.stack = chosen.stack;
     create.excluded = chosen.excluded;

@@ -87,11 +87,9 @@ async fn postgrest_is_told_with_the_stacks_values_and_a_change_is_a_reconfigure_
     let same = world.people.control.project(&world.project).await.unwrap().generation;
     assert_eq!(same, generation, "what changes nothing restarts nothing");
 
-    for (body, field, status) in [
-        (json!({ "db_schema": " , " }), "db_schema", 400),
-        (json!({ "max_rows": "many" }), "max_rows", 400),
-        (json!({ "db_pool": 9 }), "db_pool", 501),
-    ] {
+    for (body, field, status) in
+        [(json!({ "max_rows": "many" }), "max_rows", 400), (json!({ "db_pool": 9 }), "db_pool", 501)]
+    {
         let (refused, body) = world.change("postgrest", body).await;
         assert!(refused == status && body["message"].as_str().unwrap().contains(field), "{body}");
     }
@@ -215,12 +213,54 @@ async fn a_wizards_schemas_and_site_are_the_projects_and_no_choice_moves_a_local
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     assert_eq!(variables, [("PGRST_DB_SCHEMAS", "api,public"), ("SITE_URL", "https://a.example.com")]);
-    let none = json!({ "name": "b", "organization_slug": "acme", "data_api_exposed_schemas": [] });
-    let (status, body) = create(none).await;
+}
+
+#[tokio::test]
+async fn what_a_wizard_asks_of_the_data_api_is_done_or_refused_and_never_passed_over() {
+    let world = World::new().await;
+    let create = async |name: &str, more: Value| {
+        let mut body = json!({ "name": name, "organization_slug": "acme" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let reply = world.people.send("POST", "/api/platform/projects", Some(&session("owner")), &body).await;
+        (reply.status(), reply.json())
+    };
+    // As Studio sends them where nothing is chosen.
+    let unchosen =
+        json!({ "data_api_use_api_schema": false, "high_availability": false, "github_repository_id": null });
+    assert_eq!(create("a", unchosen).await.0, 201);
+    let (status, body) = create("b", json!({ "data_api_exposed_schemas": [] })).await;
     assert!(
         status == 400 && body["message"].as_str().unwrap().contains("data_api_exposed_schemas"),
         "{body}"
     );
+    let without = json!({ "local_runtime": { "exclude_services": ["postgrest"] } });
+    let (status, body) = create("b", without).await;
+    assert_eq!(status, 201, "{body}");
+    let path = format!("/api/platform/projects/{}/config/postgrest", body["ref"].as_str().unwrap());
+    let schemas = json!({ "db_schema": "public" });
+    let refused = world.people.send("PATCH", &path, Some(&session("owner")), &schemas).await;
+    assert!(refused.status() == 501 && refused.text().contains("without PostgREST"), "{}", refused.text());
+    let own = json!({ "data_api_use_api_schema": true, "data_api_revoke_default_privileges": true });
+    let (status, body) = create("c", own.clone()).await;
+    assert_eq!(status, 201, "{body}");
+    let reference = body["ref"].as_str().unwrap().parse().unwrap();
+    let variables = world.people.control.variables(&reference).await.unwrap();
+    assert_eq!(variables["PGRST_DB_SCHEMAS"].expose_secret(), "api,graphql_public");
+    for (field, value) in [
+        ("high_availability", json!(true)),
+        ("template_url", json!("https://example.com/x.sql")),
+        ("github_repository_id", json!(7)),
+    ] {
+        let (status, body) = create("d", json!({ field: value })).await;
+        assert!(status == 501 && body["message"].as_str().unwrap().contains(field), "{body}");
+    }
+    let plain = People::new().await;
+    let none = json!({ "name": "d", "organization_slug": "acme", "data_api_exposed_schemas": [] });
+    let made = plain.send("POST", "/api/platform/projects", Some(&session("owner")), &none).await;
+    assert_eq!(made.status(), 201, "none is what its stack has: {}", made.text());
+    let body = json!({ "name": "e", "organization_slug": "acme", "data_api_use_api_schema": true });
+    let refused = plain.send("POST", "/api/platform/projects", Some(&session("owner")), &body).await;
+    assert!(refused.status() == 501 && refused.text().contains("PGRST_DB_SCHEMAS"), "{}", refused.text());
 }
 
 #[tokio::test]

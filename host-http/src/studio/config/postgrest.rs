@@ -1,7 +1,7 @@
 //! PostgREST's settings: which schemas it serves, and how much at once.
 
 use freehold_core::{
-    Error, Result,
+    Error, Kind, Result,
     accounts::{Action, Resource},
 };
 use serde::Deserialize;
@@ -89,6 +89,11 @@ pub(crate) async fn change(call: &Call, view: &View) -> Result<()> {
             let problem =
                 "names no schema, and then PostgREST would serve `public`: exclude its service to have none";
             return Err(Error::invalid("db_schema", problem));
+        }
+        let service = view.stack.as_ref().and_then(|stack| services::named(stack, "postgrest"));
+        if service.is_some_and(|name| view.project.excluded.contains(name)) {
+            let message = "change db_schema: the project runs without PostgREST";
+            return Err(Error::new(Kind::Unsupported, message));
         }
         variables.change(&mut changes, "db_schema", SCHEMAS, list)?;
     }
