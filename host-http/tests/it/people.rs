@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use freehold_core::{
-    Keyring, ProjectRef,
+    Backend, Keyring, ProjectRef,
     accounts::{AccountStore, Grant, Identity, Person, Role},
     control_plane::{ControlPlane, CreateProject, TargetSettings},
     memory::{MemoryAccounts, MemoryBackend, MemoryStore},
@@ -41,7 +41,7 @@ impl People {
 
     /// The same on a backend of the caller's, behind an API that pages of one origin may use.
     pub(crate) async fn on(
-        backend: MemoryBackend,
+        backend: impl Backend + 'static,
         settings: TargetSettings,
         known: impl FnOnce(Accounts) -> Accounts,
     ) -> Self {

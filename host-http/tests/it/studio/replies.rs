@@ -32,6 +32,9 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("/service-versions", &["supabase-postgres"]),
     ("/roles", &["org_scoped_roles[].id", "org_scoped_roles[].base_role_id", "project_scoped_roles"]),
     ("/members", &["[].gotrue_id", "[].role_ids"]),
+    // A list is one row that holds it.
+    ("/query/entity-types-public-0 POST", &["[].data"]),
+    ("/query/schemas POST", &["[].name"]),
     ("/profile", &["id", "gotrue_id", "primary_email", "username", "disabled_features"]),
 ];
 

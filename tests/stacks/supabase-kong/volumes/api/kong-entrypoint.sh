@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
 # Starts the gateway: here the stand-in.
-exec /usr/local/bin/entrypoint
+exec /usr/local/bin/entrypoint gateway

@@ -1,3 +1,3 @@
 #!/bin/sh
 # Starts the gateway: here the stand-in.
-exec /usr/local/bin/entrypoint
+exec /usr/local/bin/entrypoint gateway
