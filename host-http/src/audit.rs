@@ -31,10 +31,11 @@ const SAID: [&str; 5] = ["gotrue_id", "role_id", "id", "key", "target"];
 
 /// What is no change though its method is that of one: what only reads, what nothing is kept of, and SQL, of which the
 /// database has its own record.
-const NO_CHANGES: [&str; 13] = [
+const NO_CHANGES: [&str; 14] = [
     "/pg-meta/{ref}/query",
     "/database/query",
     "/database/query/read-only",
+    "/endpoints/logs.all",
     "/objects/list",
     "/objects/public-url",
     "/objects/sign",

@@ -23,7 +23,7 @@ const HEADERS: [&str; 8] = [
     "x-request-id",
 ];
 /// What pages may read besides what they always may.
-const EXPOSED: [&str; 3] = ["location", "retry-after", "x-request-id"];
+const EXPOSED: [&str; 4] = ["location", "retry-after", "x-request-id", "x-total-count"];
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// How long browsers may remember the answer, in seconds.

@@ -18,6 +18,7 @@ mod permissions;
 mod profile;
 pub(crate) mod projects;
 mod proxied;
+mod regions;
 pub(crate) mod roles;
 pub(crate) mod services;
 mod settings;
@@ -46,6 +47,8 @@ pub(crate) fn all() -> impl Iterator<Item = Route> {
         organizations::ROUTES,
         members::ROUTES,
         invitations::ROUTES,
+        // Before the projects, whose refs stand in the same place.
+        regions::ROUTES,
         projects::ROUTES,
         create::ROUTES,
         lifecycle::ROUTES,

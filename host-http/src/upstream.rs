@@ -6,6 +6,7 @@ use std::time::Duration;
 use freehold_core::{Error, ExposeSecret, Kind, Result, SecretString};
 use futures_util::TryStreamExt;
 use reqwest::{Client, Method, redirect::Policy};
+use serde_json::{Value, json as object};
 use warp::{
     Reply,
     http::{HeaderValue, StatusCode, header},
@@ -180,11 +181,24 @@ pub(crate) async fn value(answer: reqwest::Response, what: &str) -> Result<serde
         .map_err(|cause| Error::new(Kind::Unavailable, format!("read {what}")).because(cause))
 }
 
-/// What a service refused, in the words that Studio and its kin read: `message`.
+/// What a service refused, in the words that Studio and its kin read: `message`, and where postgres-meta has it
+/// `formattedError`, which shows the line and where in it.
 pub(crate) async fn refusal(call: &Call, answer: reqwest::Response) -> Response {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let body = value(answer, "a refusal").await.unwrap_or_default();
     let said = ["message", "error", "msg"].into_iter().find_map(|field| body.get(field)?.as_str());
-    let said: String = said.unwrap_or("the project's service refused").chars().take(MOST_WORDS).collect();
-    error::refusal(status, "upstream", &said, call.request_id())
+    let bounded = |text: &str| text.chars().take(MOST_WORDS).collect::<String>();
+    let said = bounded(said.unwrap_or("the project's service refused"));
+    match body.get("formattedError").and_then(Value::as_str) {
+        Some(formatted) => {
+            let shown = object!({
+                "code": "upstream",
+                "message": said,
+                "request_id": call.request_id(),
+                "formattedError": bounded(formatted),
+            });
+            error::json(status, &shown)
+        }
+        None => error::refusal(status, "upstream", &said, call.request_id()),
+    }
 }

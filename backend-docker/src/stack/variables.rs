@@ -206,8 +206,8 @@ impl Stack {
         read
     }
 
-    /// The secrets of the manifest that a project has. An API key that no file reads opens nothing: Supabase's folder has
-    /// known opaque keys only since 2026.
+    /// The secrets of the manifest that a project has. An API key that no file reads opens nothing: older folders of
+    /// Supabase's know no opaque ones.
     pub(super) fn own_secrets(&self) -> impl Iterator<Item = &Secret> {
         let read = self.read_variables();
         self.manifest.secrets.iter().filter(move |secret| {

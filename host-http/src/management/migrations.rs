@@ -32,8 +32,17 @@ pub(crate) const ROUTES: &[[Route; 2]] = &[
     v1!(GET "/projects/{ref}/database/migrations",
         Rule::May(Action::ReadSchema, Resource::Tables, At::Project),
         |call| Box::pin(list(call))),
-    v1!(POST "/projects/{ref}/database/migrations", MAY_QUERY, |call| Box::pin(apply(call))),
+    v1!(POST "/projects/{ref}/database/migrations", MAY_QUERY, |call| Box::pin(take(call, Deed::RunAndRecord))),
+    v1!(PUT "/projects/{ref}/database/migrations", MAY_QUERY, |call| Box::pin(take(call, Deed::RecordAlone))),
 ];
+
+/// What is done with a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    RunAndRecord,
+    /// It was run already, by somebody else.
+    RecordAlone,
+}
 
 /// The table as the Supabase CLI makes it, and what the Management API records besides. What is there is left alone: it
 /// may be the CLI's.
@@ -80,9 +89,9 @@ async fn list(call: Call) -> Result<Response> {
     Ok(json(StatusCode::OK, &rows))
 }
 
-/// Runs a migration and records it, both or neither, unless it ends its transaction itself. One that bears an
-/// `Idempotency-Key` is run once.
-async fn apply(call: Call) -> Result<Response> {
+/// Runs a migration and records it, both or neither, unless it ends its transaction itself; or records it alone. One that
+/// bears an `Idempotency-Key` is taken once.
+async fn take(call: Call, deed: Deed) -> Result<Response> {
     let view = View::named(&call).await?;
     let sent = call.json::<Migration>()?;
     if sent.query.trim().is_empty() {
@@ -104,7 +113,7 @@ async fn apply(call: Call) -> Result<Response> {
         return Ok(json(StatusCode::OK, &object!({})));
     }
     let author = call.caller().person.as_ref().map(|person| person.email.as_str());
-    let sql = statements(&sent, author, key);
+    let sql = statements(&sent, author, key, deed);
     let answer = meta.ask(&call, Verb::POST, "/query", Some(&object!({ "query": sql }))).await?;
     Ok(if answer.status().is_success() {
         json(StatusCode::OK, &object!({}))
@@ -116,7 +125,7 @@ async fn apply(call: Call) -> Result<Response> {
 /// One text, which PostgreSQL runs in one transaction (its "simple query" protocol, section 55.2.2.1). The record comes
 /// first: what a migration sets (a role, say) does not concern it then. Versions are moments, as the CLI's are; the next
 /// one after the newest where two come in one second.
-fn statements(migration: &Migration, author: Option<&str>, key: Option<&str>) -> String {
+fn statements(migration: &Migration, author: Option<&str>, key: Option<&str>, deed: Deed) -> String {
     let text = |text: Option<&str>| text.map_or("null".to_owned(), escape_literal);
     let list = |text: Option<&str>| {
         text.map_or("null".to_owned(), |text| format!("array[{}]", escape_literal(text)))
@@ -133,7 +142,7 @@ from supabase_migrations.schema_migrations where version ~ '^[0-9]{{14}}$';
         list(migration.rollback.as_deref()),
         text(author),
         text(key),
-        migration.query,
+        if deed == Deed::RunAndRecord { &migration.query } else { "" },
     )
 }
 
@@ -165,7 +174,7 @@ mod tests {
             name: Some("it's".to_owned()),
             rollback: None,
         };
-        let sql = statements(&migration, None, Some("k\\1"));
+        let sql = statements(&migration, None, Some("k\\1"), Deed::RunAndRecord);
         assert!(
             sql.contains("'it''s', array['insert into notes values (''it''''s'') -- done'], null"),
             "{sql}"

@@ -56,6 +56,8 @@ pub(super) const SAID: &[Said] = &[
     ),
     said("POST /v1/projects/{ref}/database/migrations", "Run a migration and record it")
         .body(r#"{"name":"notes","query":"create table notes ()"}"#),
+    said("PUT /v1/projects/{ref}/database/migrations", "Record a migration that was run already")
+        .body(r#"{"name":"notes","query":"create table notes ()"}"#),
     said("PATCH /v1/projects/{ref}/database/password", "Change the database's password")
         .body(r#"{"password":"a long password"}"#),
     said("GET /v1/projects/{ref}/types/typescript", "Make TypeScript types of a project's schemas")

@@ -29,6 +29,8 @@ pub(super) const SAID: &[Said] = &[
         .body(r#"{"name":"cli"}"#),
     said("DELETE /api/platform/profile/access-tokens/{id}", "End an access token"),
     said("GET /api/platform/notifications", "List notifications: there is none"),
+    said("PATCH /api/platform/notifications", "Mark notifications: there is none"),
+    said("PATCH /api/platform/notifications/archive-all", "Put all notifications away: there is none"),
     said("GET /api/platform/notifications/summary", "Count notifications: there is none"),
     // Organizations.
     said("GET /api/platform/organizations", "List the organizations that the caller sees"),
@@ -41,6 +43,11 @@ pub(super) const SAID: &[Said] = &[
     said("GET /api/platform/organizations/{slug}/roles", "List an organization's roles"),
     said("GET /api/platform/organizations/{slug}/projects", "List an organization's projects").query(LIST),
     said("GET /api/platform/organizations/{slug}/usage", "Show what was used: there is none"),
+    said("GET /api/platform/organizations/{slug}/usage/daily", "Show what was used each day: there is none"),
+    said("GET /api/platform/organizations/{slug}/billing/plans", "List plans: there is none"),
+    said("GET /api/platform/organizations/{slug}/billing/invoices", "List invoices: there is none"),
+    said("HEAD /api/platform/organizations/{slug}/billing/invoices", "Count invoices: there is none"),
+    said("GET /api/platform/organizations/{slug}/payments", "List means of payment: there is none"),
     said("GET /api/platform/organizations/{slug}/oauth/apps", "List OAuth apps: there is none"),
     said("DELETE /api/platform/organizations/{slug}", "Remove an organization that has no project"),
     said("PATCH /api/platform/organizations/{slug}/members/{gotrue_id}", "Give a member one role more")
@@ -79,6 +86,8 @@ pub(super) const SAID: &[Said] = &[
     said("POST /api/platform/projects", "Make a project; it is answered while it comes up").status(201).body(
         r#"{"organization_slug":"acme","name":"demo","db_pass":"a long password","db_region":"East US (Ohio)"}"#,
     ),
+    said("GET /api/platform/projects/available-regions", "List the targets that a project may be made on")
+        .query(&["cloud_provider", "organization_slug", "desired_instance_size"]),
     said("GET /api/platform/projects-resource-warnings", "List projects short of something: there is none"),
     said("GET /api/platform/projects/{ref}", "Show a project"),
     said("PATCH /api/platform/projects/{ref}", "Rename a project").body(r#"{"name":"demo"}"#),
@@ -109,6 +118,13 @@ pub(super) const SAID: &[Said] = &[
         "GET /api/platform/projects/{ref}/analytics/endpoints/usage.api-requests-count",
         "Count requests as one number: there is none",
     ),
+    said("GET /api/platform/projects/{ref}/analytics/endpoints/auth.metrics", "Show figures of signing in: there is none"),
+    said("GET /api/platform/projects/{ref}/analytics/endpoints/logs.all", "Search logs: there is none"),
+    said("POST /api/platform/projects/{ref}/analytics/endpoints/logs.all", "Search logs: there is none"),
+    said("GET /api/platform/projects/{ref}/analytics/log-drains", "List log drains: there is none"),
+    said("GET /api/platform/replication/{ref}/sources", "List sources of replication: there is none"),
+    said("GET /api/platform/replication/{ref}/destinations", "List destinations of replication: there is none"),
+    said("GET /api/platform/replication/{ref}/pipelines", "List pipelines of replication: there is none"),
     said("GET /api/platform/projects/{ref}/infra-monitoring", "Show the machine's figures: there is none"),
     said("GET /api/platform/projects/{ref}/billing/addons", "List what was bought: there is none"),
     said("GET /api/platform/database/{ref}/backups", "List backups: there is none"),

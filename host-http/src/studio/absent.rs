@@ -8,7 +8,7 @@ use freehold_core::{
 };
 use serde_json::{Value, json as object};
 use warp::{
-    http::{Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode},
     reply::Response,
 };
 
@@ -49,6 +49,8 @@ pub(crate) const ROUTES: &[Route] = &[
     always!(POST "/api/platform/telemetry/feature-flags/track", Rule::Anyone, CREATED, {}),
     always!(POST "/api/platform/telemetry/reset", Rule::Anyone, CREATED, {}),
     always!(GET "/api/platform/notifications", Rule::Known, OK, []),
+    always!(PATCH "/api/platform/notifications", Rule::Known, OK, []),
+    always!(PATCH "/api/platform/notifications/archive-all", Rule::Known, OK, []),
     always!(GET "/api/platform/notifications/summary", Rule::Known, OK,
         { "has_critical": false, "has_warning": false, "unread_count": 0 }),
     always!(GET "/api/platform/stripe/invoices/overdue", Rule::Known, OK, []),
@@ -58,6 +60,16 @@ pub(crate) const ROUTES: &[Route] = &[
     always!(GET "/api/platform/integrations/github/connections", Rule::Known, OK, { "connections": [] }),
     always!(GET "/api/platform/organizations/{slug}/usage", Rule::Member, OK,
         { "usage_billing_enabled": false, "usages": [] }),
+    always!(GET "/api/platform/organizations/{slug}/usage/daily", Rule::Member, OK, { "usages": [] }),
+    always!(GET "/api/platform/organizations/{slug}/billing/plans", Rule::Member, OK, { "plans": [] }),
+    always!(GET "/api/platform/organizations/{slug}/payments", Rule::Member, OK,
+        { "data": [], "defaultPaymentMethodId": null }),
+    Route::new(Method::GET, INVOICES, Rule::Member, |_| {
+        Box::pin(async { Ok(counted(json(StatusCode::OK, &object!([])))) })
+    }),
+    Route::new(Method::HEAD, INVOICES, Rule::Member, |_| {
+        Box::pin(async { Ok(counted(empty(StatusCode::OK))) })
+    }),
     always!(GET "/api/platform/organizations/{slug}/oauth/apps", Rule::Member, OK, []),
     always!(GET "/api/platform/organizations/{slug}/members/mfa/enforcement", Rule::Member, OK, { "enforced": false }),
     always!(GET "/api/platform/organizations/{slug}/members/reached-free-project-limit", Rule::Member, OK, []),
@@ -86,6 +98,13 @@ pub(crate) const ROUTES: &[Route] = &[
     of_project!(GET "/api/platform/projects/{ref}/analytics/endpoints/usage.api-counts", OK, { "result": [] }),
     of_project!(GET "/api/platform/projects/{ref}/analytics/endpoints/usage.api-requests-count", OK,
         { "result": [] }),
+    of_project!(GET "/api/platform/projects/{ref}/analytics/endpoints/auth.metrics", OK, { "result": [] }),
+    of_project!(GET "/api/platform/projects/{ref}/analytics/endpoints/logs.all", OK, { "result": [] }),
+    of_project!(POST "/api/platform/projects/{ref}/analytics/endpoints/logs.all", OK, { "result": [] }),
+    of_project!(GET "/api/platform/projects/{ref}/analytics/log-drains", OK, []),
+    of_project!(GET "/api/platform/replication/{ref}/sources", OK, { "sources": [] }),
+    of_project!(GET "/api/platform/replication/{ref}/destinations", OK, { "destinations": [] }),
+    of_project!(GET "/api/platform/replication/{ref}/pipelines", OK, { "pipelines": [] }),
     of_project!(GET "/api/platform/projects/{ref}/infra-monitoring", OK,
         { "data": [], "yAxisLimit": 0, "format": "%", "total": 0 }),
     Route::new(Method::GET, "/api/platform/projects/{ref}/billing/addons", SEEN, |call| {
@@ -96,8 +115,16 @@ pub(crate) const ROUTES: &[Route] = &[
         { "backups": [], "status": "ok" }),
 ];
 
-/// What Freehold can do that Studio asks leave for: pausing, which it offers only then.
-const ENTITLED: [&str; 1] = ["project_pausing"];
+const INVOICES: &str = "/api/platform/organizations/{slug}/billing/invoices";
+
+/// A list of which Studio reads the length in a header.
+fn counted(mut none: Response) -> Response {
+    none.headers_mut().insert("x-total-count", HeaderValue::from(0));
+    none
+}
+
+/// What Freehold can do that Studio asks leave for, and offers only then: pausing, and roles for some projects alone.
+const ENTITLED: [&str; 2] = ["project_pausing", "project_scoped_roles"];
 /// For how many days the audit log is shown: without it Studio shows none.
 const AUDIT: &str = "security.audit_logs_days";
 

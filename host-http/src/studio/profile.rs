@@ -59,11 +59,13 @@ struct Profile {
     is_alpha_user: bool,
     is_sso_user: bool,
     free_project_limit: Option<u32>,
-    disabled_features: &'static [&'static str],
+    disabled_features: Vec<&'static str>,
 }
 
-impl From<Person> for Profile {
-    fn from(person: Person) -> Self {
+impl Profile {
+    /// What the caller is told of themselves. Organizations are the superuser's to make: the button is nobody else's.
+    fn of(call: &Call, person: Person) -> Self {
+        let own = if call.caller().superuser { None } else { Some("organizations:create") };
         Self {
             id: person.id.0,
             gotrue_id: person.subject.as_str().to_owned(),
@@ -76,7 +78,7 @@ impl From<Person> for Profile {
             is_alpha_user: false,
             is_sso_user: false,
             free_project_limit: None,
-            disabled_features: DISABLED,
+            disabled_features: DISABLED.iter().copied().chain(own).collect(),
         }
     }
 }
@@ -91,14 +93,14 @@ pub(super) fn person(call: &Call) -> Result<&Person> {
 }
 
 async fn show(call: Call) -> Result<Response> {
-    Ok(json(StatusCode::OK, &Profile::from(person(&call)?.clone())))
+    Ok(json(StatusCode::OK, &Profile::of(&call, person(&call)?.clone())))
 }
 
 async fn create(call: Call) -> Result<Response> {
     let exists = || Error::new(Kind::AlreadyExists, "User's profile exists already");
     let identity = call.identity().ok_or_else(exists)?;
     match call.accounts()?.enroll(identity).await? {
-        (person, true) => Ok(json(StatusCode::CREATED, &Profile::from(person))),
+        (person, true) => Ok(json(StatusCode::CREATED, &Profile::of(&call, person))),
         (_, false) => Err(exists()),
     }
 }
@@ -127,7 +129,7 @@ async fn amend(call: Call) -> Result<Response> {
         last: amend.last_name.or_else(|| person.names.last.clone()),
     };
     let person = call.accounts()?.rename_person(person.id, &names).await?;
-    Ok(json(StatusCode::OK, &Profile::from(person)))
+    Ok(json(StatusCode::OK, &Profile::of(&call, person)))
 }
 
 async fn list_permissions(call: Call) -> Result<Response> {

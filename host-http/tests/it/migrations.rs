@@ -40,13 +40,18 @@ async fn a_migration_is_run_and_recorded_or_neither_and_once_where_it_says_so() 
     assert_eq!(apply(json!({ "query": " " }), None).await.status(), 400);
     assert_eq!(names().await, ["notes", "more"]);
 
+    let ran = json!({ "name": "elsewhere", "query": "create table notes (body text)" });
+    let recorded = world.people.send("PUT", &path, Some(&owner), &ran).await;
+    assert_eq!(recorded.status(), 200, "it is not run: {}", recorded.text());
+    assert_eq!(names().await, ["notes", "more", "elsewhere"]);
+
     let query = format!("/v1/projects/{}/database/query", world.project);
     let sql = "select (select count(*)::int from notes) as rows, to_regclass('t') is null as undone, \
                (select array_agg(created_by) from supabase_migrations.schema_migrations) as authors, \
                (select statements from supabase_migrations.schema_migrations where name = 'more') as said";
     let found = world.people.send("POST", &query, Some(&owner), &json!({ "query": sql })).await.json();
     let expected = json!([{
-        "rows": 1, "undone": true, "authors": ["owner@example.com", "owner@example.com"],
+        "rows": 1, "undone": true, "authors": vec!["owner@example.com"; 3],
         "said": ["insert into notes values ('it''s')"],
     }]);
     assert_eq!(found, expected);

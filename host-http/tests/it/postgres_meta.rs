@@ -253,4 +253,6 @@ async fn studio_and_clients_work_on_the_projects_own_database_and_reading_only_r
     let broken = world.query("select broken", &write).await;
     let message = broken.json()["message"].as_str().unwrap().to_owned();
     assert!(broken.status() == 400 && message.contains("broken"), "{message}");
+    let formatted = broken.json()["formattedError"].as_str().unwrap().to_owned();
+    assert!(formatted.contains("LINE 1: select broken"), "what Studio's editor shows: {formatted}");
 }

@@ -266,6 +266,9 @@ async fn organizations_are_shown_to_their_members_and_changed_by_their_owners() 
 
     let create = json!({ "name": "Third Party" });
     assert_eq!(people.send("POST", path, Some(&session("owner")), &create).await.status(), 403);
+    let profile = people.get("/api/platform/profile", &session("owner")).await.json();
+    let disabled = profile["disabled_features"].as_array().unwrap();
+    assert!(disabled.contains(&json!("organizations:create")), "Studio offers what is refused: {profile}");
     let (first, second) = (
         people.send("POST", path, Some(people.superuser.expose()), &create).await.json(),
         people.send("POST", path, Some(people.superuser.expose()), &create).await.json(),

@@ -170,6 +170,11 @@ async fn a_wizard_is_told_what_is_wrong_and_creates_what_it_may() {
     assert_eq!((status, &body["local_runtime"]), (201, &json!({ "exclude_services": ["worker"] })), "{body}");
     let (status, body) = create(wanted).await;
     assert!(status == 409 && body["message"].is_string(), "{body}");
+    let regions = studio.get("/api/platform/projects/available-regions?cloud_provider=AWS").await.json();
+    let region = &regions["all"]["specific"][0];
+    assert_eq!((&region["code"], &region["type"]), (&json!("mock"), &json!("specific")), "{regions}");
+    let there = json!({ "name": "there", "organization_slug": "acme", "region_selection": region });
+    assert_eq!(create(there).await.0, 201);
     let everything = json!({ "exclude_services": [] });
     let (_, body) =
         create(json!({ "name": "y", "organization_slug": "acme", "local_runtime": everything })).await;
