@@ -6,6 +6,7 @@ mod config;
 mod folder;
 mod postmaster;
 mod repair;
+mod revival;
 mod user;
 
 use std::{fmt, time::Duration};
@@ -30,7 +31,8 @@ const RECOVERY: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
 /// A running server. It keeps running when this is dropped, or when the host is killed: the next start on the same
-/// folder adopts it. [`stop`](Self::stop) ends it.
+/// folder adopts it. [`stop`](Self::stop) ends it, [`keep_running`](Self::keep_running) starts it again when something else
+/// ended it.
 ///
 /// ```no_run
 /// use freehold_pg::{Config, EmbeddedConfig, EmbeddedServer, PgStore};
@@ -93,7 +95,7 @@ impl EmbeddedServer {
         cluster.check_reach().await?;
         cluster.initialize().await?;
         let cluster = match found {
-            Found::Live { port } => {
+            Found::Live { port, .. } => {
                 let server = Self::on(cluster, port, true)?;
                 match server.prove_ours().await {
                     Ok(()) => return Ok(server.announced()),

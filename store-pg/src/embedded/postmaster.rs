@@ -15,6 +15,8 @@ use super::folder::failed;
 pub(super) enum Found {
     /// A server that lives.
     Live {
+        /// Its process.
+        process: u32,
         /// Where it listens.
         port: u16,
     },
@@ -35,7 +37,7 @@ pub(super) fn find(data: &Path) -> Result<Found> {
     if let (Some(process), Some(port)) = (process, port)
         && works_in(process, data)
     {
-        return Ok(Found::Live { port });
+        return Ok(Found::Live { process, port });
     }
     tracing::warn!(?process, path = %path.display(), "clearing away what a server that crashed left behind");
     fs::remove_file(&path).map_err(|error| failed("remove", &path, error))?;
@@ -82,8 +84,9 @@ mod tests {
             .unwrap();
         pid_file(&path, process.id());
         let found = find(&path);
+        let number = process.id();
         process.kill().unwrap();
         process.wait().unwrap();
-        assert_eq!(found.unwrap(), Found::Live { port: 15432 });
+        assert_eq!(found.unwrap(), Found::Live { process: number, port: 15432 });
     }
 }

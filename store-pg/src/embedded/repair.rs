@@ -30,7 +30,7 @@ impl EmbeddedServer {
     pub async fn repair(config: &EmbeddedConfig) -> Result<Repaired> {
         let base = folder::existing(&config.folder)?;
         let data = base.join("server/data");
-        if let Found::Live { port } = postmaster::find(&data)? {
+        if let Found::Live { port, .. } = postmaster::find(&data)? {
             return mend(&base, port).await;
         }
         let user = user::server_user(&config.user).await?;

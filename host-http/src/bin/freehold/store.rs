@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use freehold_core::{Store, accounts::AccountStore};
+#[cfg(feature = "store-pg")]
+use tokio::task::JoinHandle;
+#[cfg(feature = "store-pg")]
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, StoreConfig},
@@ -16,7 +20,39 @@ pub(crate) struct OpenStore {
     #[cfg(feature = "store-pg")]
     connections: freehold_pg::PgStore,
     #[cfg(feature = "store-pg")]
-    server: Option<freehold_pg::EmbeddedServer>,
+    server: Option<Server>,
+}
+
+/// The server under the store, started again whenever it ends before we stop it.
+#[cfg(feature = "store-pg")]
+struct Server {
+    stopping: CancellationToken,
+    kept: JoinHandle<freehold_pg::EmbeddedServer>,
+}
+
+#[cfg(feature = "store-pg")]
+impl Server {
+    fn keep(server: freehold_pg::EmbeddedServer) -> Self {
+        let stopping = CancellationToken::new();
+        let kept = tokio::spawn({
+            let stopping = stopping.clone();
+            async move {
+                if let Some(Err(error)) = stopping.run_until_cancelled(server.keep_running()).await {
+                    tracing::warn!(error = %error.chain(), "PostgreSQL will not be started again");
+                    stopping.cancelled().await;
+                }
+                server
+            }
+        });
+        Self { stopping, kept }
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.stopping.cancel();
+        let server =
+            self.kept.await.map_err(|error| Failure::internal(format!("stop PostgreSQL: {error}")))?;
+        Ok(server.stop().await?)
+    }
 }
 
 impl OpenStore {
@@ -31,7 +67,7 @@ impl OpenStore {
             StoreConfig::Embedded => {
                 let folder = freehold_pg::EmbeddedConfig::new(config.state.join("postgres"));
                 let server = freehold_pg::EmbeddedServer::start(&folder).await?;
-                (server.url(), Some(server))
+                (server.url(), Some(Server::keep(server)))
             }
         };
         let store = freehold_pg::PgStore::connect(&freehold_pg::Config::new(url)).await?;

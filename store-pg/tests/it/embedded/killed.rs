@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use freehold_core::{Detail, ExposeSecret, Kind, Store};
@@ -64,6 +65,38 @@ async fn a_server_that_was_killed_itself_is_started_and_has_everything() {
     assert!(!server.adopted());
     let store = PgStore::connect(&Config::new(server.url())).await.unwrap();
     assert_eq!(store.project(&project.reference).await.unwrap(), Some(project));
+}
+
+/// Asks until it is so.
+async fn until(so: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_under_its_host_runs_again_and_the_store_goes_on() {
+    let Some(scratch) = Scratch::new() else { return };
+    let server = EmbeddedServer::start(&scratch.config()).await.unwrap();
+    let store = PgStore::connect(&Config::new(server.url())).await.unwrap();
+    let project = create(&store, "demo").await.project;
+    let went_on = async {
+        for _ in 0..2 {
+            let killed = scratch.process();
+            signal(killed, "-KILL");
+            let runs_again = async || scratch.running().is_some_and(|process| process != killed);
+            until(runs_again).await;
+            until(async || matches!(store.project(&project.reference).await, Ok(Some(_)))).await;
+        }
+    };
+    tokio::select! {
+        ended = server.keep_running() => panic!("{ended:?}"),
+        () = went_on => {}
+    }
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -114,5 +114,5 @@ async fn an_ordinary_user_without_a_home_runs_a_server_too() {
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains("6 passed"), "{printed}");
+    assert!(printed.contains("7 passed"), "{printed}");
 }

@@ -62,8 +62,13 @@ impl Scratch {
 
     /// The server's process.
     pub(super) fn process(&self) -> u32 {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        file.lines().next().unwrap().trim().parse().unwrap()
+        self.running().unwrap()
+    }
+
+    /// The server's process, if there is a server.
+    pub(super) fn running(&self) -> Option<u32> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        file.lines().next()?.trim().parse().ok()
     }
 }
 
