@@ -6,7 +6,9 @@ use freehold_core::{Result, control_plane::ControlPlane};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use crate::{auth::Auth, cors, error, routes, throttle::Throttle, unknown::Unknown, upstream};
+use crate::{
+    auth::Auth, cors, error, router::Router, routes, throttle::Throttle, unknown::Unknown, upstream,
+};
 
 /// Everything that the routes need. A cheap handle.
 #[derive(Clone, Debug)]
@@ -89,10 +91,7 @@ impl Api {
     /// All routes as one filter that rejects what is not its own.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
-        routes::all()
-            .map(|route| route.filter(self))
-            .reduce(|all, route| all.or(route).unify().boxed())
-            .unwrap_or_else(|| warp::any().and_then(|| async { Err(warp::reject::not_found()) }).boxed())
+        Router::new(routes::all()).filter(self)
     }
 
     pub(crate) fn control(&self) -> &ControlPlane {

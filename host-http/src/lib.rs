@@ -48,6 +48,7 @@ mod management;
 mod metrics;
 pub mod openapi;
 mod route;
+mod router;
 mod routes;
 mod rule;
 pub mod server;

@@ -5,17 +5,13 @@ use std::{convert::Infallible, future::Future, pin::Pin};
 use freehold_core::{Error, Kind, Result};
 use tracing::Instrument;
 use warp::{
-    Filter,
-    filters::BoxedFilter,
     http::{Method, StatusCode},
-    path::FullPath,
     reply::Response,
 };
 
 use crate::{
-    api::Api,
     audit,
-    call::{self, Call, Parameters},
+    call::{self, Call},
     error,
     rule::Rule,
 };
@@ -46,29 +42,13 @@ impl Route {
         Self { method, path, rule, handler }
     }
 
-    /// The route as a filter. It rejects only what is not its path or method.
-    pub(crate) fn filter(&self, api: &Api) -> BoxedFilter<(Response,)> {
-        let route = self.clone();
-        let method = self.method.clone();
-        let path = self.path;
-        warp::path::full()
-            .and_then(move |full: FullPath| {
-                let parameters = Parameters::of(path, full.as_str());
-                async move { parameters.ok_or_else(warp::reject::not_found) }
-            })
-            .and(has_method(&method))
-            .and(call::call(api))
-            .and_then(move |parameters, call: Call| route.clone().answer(call.with_parameters(parameters)))
-            .boxed()
-    }
-
     /// Whether Studio and its kin call it, which compare messages.
     fn is_studios(&self) -> bool {
         ["/api/platform/", "/api/v1/", "/v1/"].iter().any(|prefix| self.path.starts_with(prefix))
     }
 
     /// Checks the credential and the rule, does the work within the time limit, and turns whatever comes of it into a reply.
-    async fn answer(self, mut call: Call) -> Result<Response, Infallible> {
+    pub(crate) async fn answer(self, mut call: Call) -> Result<Response, Infallible> {
         let id = call.request_id().to_owned();
         let span = tracing::info_span!(
             "request",
@@ -137,17 +117,6 @@ fn apart(
     async { task.await.unwrap_or_else(|panic| Err(Error::internal("answer the request").because(panic))) }
 }
 
-fn has_method(method: &Method) -> BoxedFilter<()> {
-    match *method {
-        Method::POST => warp::post().boxed(),
-        Method::PATCH => warp::patch().boxed(),
-        Method::PUT => warp::put().boxed(),
-        Method::HEAD => warp::head().boxed(),
-        Method::DELETE => warp::delete().boxed(),
-        _ => warp::get().boxed(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Duration};
@@ -160,7 +129,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{api::Bounds, auth::Auth};
+    use crate::{
+        api::{Api, Bounds},
+        auth::Auth,
+        router::Router,
+    };
 
     async fn answer(handler: fn(Call) -> Answer) -> (u16, String) {
         let control = ControlPlane::builder()
@@ -176,7 +149,8 @@ mod tests {
             .unwrap();
         let bounds = Bounds { time: Duration::from_millis(50), ..Bounds::default() };
         let api = Api::new(control, Auth::Embedder).bounds(bounds);
-        let filter = Route::new(Method::GET, "/x", Rule::Known, handler).filter(&api);
+        let route = Route::new(Method::GET, "/x", Rule::Known, handler);
+        let filter = Router::new([route].into_iter()).filter(&api);
         let reply = warp::test::request().path("/x").reply(&filter).await;
         (reply.status().as_u16(), String::from_utf8_lossy(reply.body()).into_owned())
     }
