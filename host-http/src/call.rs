@@ -234,6 +234,14 @@ impl Call {
         self.project.as_ref()
     }
 
+    /// The same, for a handler that needs nothing else.
+    ///
+    /// # Errors
+    /// `Internal` if the route's rule looks at none.
+    pub(crate) fn into_kept(self) -> Result<Project> {
+        self.project.ok_or_else(|| Error::internal("show a project: the route's rule looks at none"))
+    }
+
     /// Keeps the project that the rule looked at.
     pub(crate) fn keep(&mut self, project: Project) {
         self.project = Some(project);

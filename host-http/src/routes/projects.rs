@@ -140,8 +140,7 @@ async fn list(call: Call) -> Result<Response> {
     responses((status = 200, body = wire::Project), (status = 404, body = ErrorBody)),
 )]
 async fn show(call: Call) -> Result<Response> {
-    let project = call.control().project(&call.project()?).await?;
-    Ok(json(StatusCode::OK, &wire::Project::from(project)))
+    Ok(json(StatusCode::OK, &wire::Project::from(call.into_kept()?)))
 }
 
 /// Rename, protect or annotate a project: all that is asked for together, or nothing.
