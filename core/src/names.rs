@@ -56,7 +56,7 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $field:literal, $check:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use rand::{Rng, RngCore};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 /// assert!("../../etc".parse::<ProjectRef>().is_err());
 /// # Ok::<(), freehold_core::Error>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ProjectRef([u8; Self::LEN]);
 
 impl ProjectRef {
@@ -57,6 +57,12 @@ impl TryFrom<String> for ProjectRef {
 
     fn try_from(text: String) -> Result<Self> {
         text.parse()
+    }
+}
+
+impl Serialize for ProjectRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
