@@ -12,14 +12,16 @@ const ADD: &str = "INSERT INTO freehold.access_tokens (owner, name, alias, diges
 const OF_OWNER: &str = "SELECT id, owner, name, alias, created_at, expires_at, last_used_at \
     FROM freehold.access_tokens WHERE owner = $1 ORDER BY id DESC";
 const DELETE: &str = "DELETE FROM freehold.access_tokens WHERE owner = $1 AND id = $2";
-/// The row is written once a minute, however often the token is used.
-const NOTE: &str = "UPDATE freehold.access_tokens SET last_used_at = now() WHERE digest = $1 \
-    AND (expires_at IS NULL OR expires_at > now()) \
-    AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute')";
-const OWNER: &str = select_people!(
-    "t.id AS token, ",
-    "JOIN freehold.access_tokens t ON t.owner = p.id \
-     WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > now())"
+/// Who owns a token. Its row is written once a minute, however often the token is used.
+const USE: &str = concat!(
+    "WITH noted AS (UPDATE freehold.access_tokens SET last_used_at = now() WHERE digest = $1 \
+        AND (expires_at IS NULL OR expires_at > now()) \
+        AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute')) ",
+    select_people!(
+        "t.id AS token, ",
+        "JOIN freehold.access_tokens t ON t.owner = p.id \
+         WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > now())"
+    )
 );
 
 #[derive(Debug, sqlx::FromRow)]
@@ -79,9 +81,7 @@ struct Used {
 }
 
 pub(super) async fn used(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<(Person, i64)>> {
-    const VERB: &str = "look an access token up";
-    sqlx::query(NOTE).bind(&digest[..]).execute(pool).await.during(VERB)?;
     let used: Option<Used> =
-        sqlx::query_as(OWNER).bind(&digest[..]).fetch_optional(pool).await.during(VERB)?;
+        sqlx::query_as(USE).bind(&digest[..]).fetch_optional(pool).await.during("look an access token up")?;
     used.map(|used| Ok((used.owner.read()?, used.token))).transpose()
 }
