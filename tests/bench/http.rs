@@ -57,6 +57,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
+    // As the program logs: each request has a span, whose fields are written down.
+    tracing_subscriber::fmt().with_env_filter("info").with_writer(std::io::sink).init();
     let callers = 32;
     let mut world = World::start(StoreKind::Postgres, 1, callers).await;
     world.fill(arguments.projects, callers).await;

@@ -11,16 +11,16 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// The `freehold` program that was built with these tests.
+/// The `freehold` program that was built with these tests, or benchmarks.
 ///
 /// # Panics
 /// If it was not built: `cargo test --workspace` builds it, a single package's tests do not.
 #[must_use]
 pub fn freehold_program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own program");
-    let program = test.ancestors().nth(2).map(|folder| folder.join("freehold")).unwrap_or_default();
-    assert!(program.exists(), "{} is missing: run `cargo build -p freehold-host` first", program.display());
-    program
+    let own = std::env::current_exe().expect("a test knows its own program");
+    let mut programs = own.ancestors().skip(1).take(2).map(|folder| folder.join("freehold"));
+    let program = programs.find(|program| program.is_file());
+    program.expect("the program was built: `cargo build -p freehold-host` does it")
 }
 
 /// Whether a Docker Engine answers and the test images are on it.

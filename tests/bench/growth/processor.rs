@@ -38,14 +38,15 @@ fn server(postmaster: &PathBuf) -> Duration {
     itself + children.map(|child| child.used).sum::<Duration>()
 }
 
-struct Process {
+/// One process.
+pub(crate) struct Process {
     parent: String,
-    used: Duration,
+    pub(crate) used: Duration,
     ended_children: Duration,
 }
 
 /// From `/proc/<id>/stat`, see proc(5). `None` where there is no such process.
-fn process(id: &str) -> Option<Process> {
+pub(crate) fn process(id: &str) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // Behind the program's name, which may hold anything.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 2..].split(' ').collect();
