@@ -1,6 +1,9 @@
 //! What services print: kept, bounded, and handed on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::OnceLock,
+};
 
 use time::OffsetDateTime;
 use tokio::sync::{broadcast, mpsc};
@@ -21,12 +24,13 @@ const CHANNEL: usize = 64;
 #[derive(Debug)]
 pub(super) struct Lines {
     kept: VecDeque<LogLine>,
-    new: broadcast::Sender<LogLine>,
+    /// There once somebody follows: it holds all its places from the beginning.
+    new: OnceLock<broadcast::Sender<LogLine>>,
 }
 
 impl Lines {
     pub(super) fn new() -> Self {
-        Self { kept: VecDeque::new(), new: broadcast::Sender::new(KEPT) }
+        Self { kept: VecDeque::new(), new: OnceLock::new() }
     }
 
     /// A service prints a line.
@@ -37,8 +41,10 @@ impl Lines {
             stream: LogStream::Stdout,
             line: line.to_owned(),
         };
-        // Nobody follows: it is kept all the same.
-        let _ = self.new.send(line.clone());
+        if let Some(new) = self.new.get() {
+            // Nobody follows any more: it is kept all the same.
+            let _ = new.send(line.clone());
+        }
         self.kept.push_back(line);
         if self.kept.len() > KEPT {
             self.kept.pop_front();
@@ -48,7 +54,7 @@ impl Lines {
     /// The lines that are kept, and those to come if they are asked for.
     pub(super) fn read(&self, request: &LogRequest, redactor: Redactor) -> mpsc::Receiver<Result<LogLine>> {
         let past = self.tail(request);
-        let new = request.follow.then(|| self.new.subscribe());
+        let new = request.follow.then(|| self.new.get_or_init(|| broadcast::Sender::new(KEPT)).subscribe());
         let services = request.services.clone();
         let (sender, receiver) = mpsc::channel(CHANNEL);
         tokio::spawn(async move {
