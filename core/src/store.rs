@@ -100,9 +100,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Takes operations that may be worked on, up to [`Claim::limit`]: waiting, due, with no other of their project running,
     /// and their target below its bound; or running with a lease that ended more than the margin ago. The oldest come first.
-    /// The project's epoch grows, the attempt is counted, the lease begins; a takeover is counted as such. At the first claim
-    /// the deadline moves by the time that the operation had waited in the queue. Fewer than there are may be given: who got
-    /// any asks again.
+    /// The project's epoch grows, the attempt is counted, the lease begins; a takeover is counted as such. The deadline of one
+    /// that waited moves by the time that it had waited since it was due, each time. Fewer than there are may be given: who
+    /// got any asks again.
     ///
     /// An operation of a kind that this program does not know is left to one that does: it neither fails nor is it in the
     /// way of others. One whose row, or whose project's, cannot be read is set aside with the reason and logged; it is

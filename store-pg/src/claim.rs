@@ -69,8 +69,8 @@ const TAKE: &str = concat!(
     ), taken AS ( \
         UPDATE freehold.operations o SET state = 'running', attempt = o.attempt + 1, epoch = fenced.epoch, \
             takeovers = o.takeovers + CASE WHEN fenced.takeover THEN 1 ELSE 0 END, \
-            deadline = CASE WHEN o.attempt = 0 \
-                THEN greatest(o.deadline, clock_timestamp() + (o.deadline - o.not_before)) ELSE o.deadline END, \
+            deadline = CASE WHEN fenced.takeover THEN o.deadline \
+                ELSE greatest(o.deadline, clock_timestamp() + (o.deadline - o.not_before)) END, \
             set_aside = NULL, set_aside_by = '{}', \
             lease_owner = $7, lease_expires_at = clock_timestamp() + $8, \
             started_at = coalesce(o.started_at, clock_timestamp()) \

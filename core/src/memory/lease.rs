@@ -53,7 +53,7 @@ impl State {
         let reason = takeover.then(|| "the lease of the worker before ran out".to_owned());
         self.change_operation(now, id, reason, |operation| {
             operation.state = OperationState::Running;
-            if operation.attempt == 0 {
+            if !takeover {
                 operation.deadline =
                     operation.deadline.max(now + (operation.deadline - operation.not_before));
             }

@@ -36,6 +36,8 @@ macro_rules! __store_cases {
                 a_target_never_runs_more_operations_than_its_bound []
                 an_organization_never_runs_more_operations_than_its_bound_and_others_go_first []
                 an_operations_time_begins_when_it_is_first_begun []
+                an_operations_time_stands_still_while_it_waits_again []
+                a_takeover_leaves_the_deadline_where_it_is []
                 an_operation_is_not_begun_before_it_is_due []
                 a_claim_carries_what_the_work_needs_counts_an_attempt_and_raises_the_epoch []
             }

@@ -1,6 +1,6 @@
 //! Work is given out once, in turn, and within the targets' bounds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Stage,
@@ -159,10 +159,36 @@ pub(super) async fn an_operations_time_begins_when_it_is_first_begun(Stage { sto
     let before = store.now().await?;
     let first = claim(&*store).await?;
     ensure!(first.operation.deadline >= before + timeout, "waiting has cost time");
+    Ok(())
+}
+
+pub(super) async fn an_operations_time_stands_still_while_it_waits_again(
+    Stage { store, .. }: Stage,
+) -> Verified {
+    create(&*store, "demo").await?;
+    let first = claim(&*store).await?;
     let not_before = store.now().await?;
+    let left = first.operation.deadline - not_before;
     store.settle(settlement(&first.lease, End::Released { not_before })).await?;
+    until_after(&*store, not_before).await?;
+    let before = store.now().await?;
     let second = claim(&*store).await?;
-    ensure_eq!(second.operation.deadline, first.operation.deadline, "the deadline of a further attempt");
+    let (least, most) = (before + left, store.now().await? + left);
+    let deadline = second.operation.deadline;
+    ensure!(deadline >= least, "waiting has cost time: the deadline is {deadline} and not {least}");
+    ensure!(deadline <= most, "it has more time than was left: the deadline is {deadline} and not {most}");
+    Ok(())
+}
+
+pub(super) async fn a_takeover_leaves_the_deadline_where_it_is(Stage { store, .. }: Stage) -> Verified {
+    create(&*store, "demo").await?;
+    let abandoned = Claim { lease: Duration::ZERO, margin: Duration::ZERO, ..claim_by("w1", 100)? };
+    let first = there(store.claim(&abandoned).await?.pop(), "what waits")?;
+    until_after(&*store, first.lease.expires_at).await?;
+    let taken = Claim { margin: Duration::ZERO, ..claim_by("w2", 100)? };
+    let second = there(store.claim(&taken).await?.pop(), "what was abandoned")?;
+    ensure!(second.takeover, "it is not said to be a takeover");
+    ensure_eq!(second.operation.deadline, first.operation.deadline, "the deadline");
     Ok(())
 }
 

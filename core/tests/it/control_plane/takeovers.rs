@@ -169,3 +169,19 @@ async fn what_is_handed_back_is_no_failure_and_says_so_in_its_log() {
     let events = first.events(0, 100).await.unwrap().events;
     assert!(events.iter().all(|event| !matches!(event.fact, Fact::OperationChanged { reason: Some(_), .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_back_keeps_its_time_however_long_nobody_takes_it() {
+    let (store, backend) = (new_store(), new_backend());
+    let first = started(&store, &backend, calm(), TargetSettings::default()).await.unwrap();
+    let reached = backend.hang_at("start service");
+    let created = first.create(demo("demo"), None).await.unwrap();
+    reached.await.unwrap();
+    first.shutdown(SECOND).await;
+    let operation = first.operation(created.operation.unwrap().id).await.unwrap();
+    tokio::time::sleep(24 * 3600 * SECOND).await;
+    assert!(store.now().await.unwrap() > operation.deadline, "the wait was too short to tell");
+    let second = started(&store, &backend, calm(), TargetSettings::default()).await.unwrap();
+    let ended = second.wait_operation(operation.id, PATIENCE).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded, "{:?}", ended.error);
+}
