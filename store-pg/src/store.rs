@@ -13,13 +13,13 @@ use freehold_core::{
         Replay, Retention, SealedItem, Settlement, TargetRecord, Wake,
     },
 };
-use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 use crate::{
     claim, commit, config::Config, error::During, lease, listen::Listener, migrate, observed, organizations,
-    queries, sealed, sequencer, settings, settle,
+    queries, sealed, sequencer, settings, settle, transaction,
 };
 
 /// A connection that nobody used for so long is tried before it is used.
@@ -67,6 +67,11 @@ impl PgStore {
                     Ok(true)
                 })
             })
+            .after_connect(|connection, _| {
+                Box::pin(
+                    async move { connection.execute(transaction::EACH_AT_READ_COMMITTED).await.map(drop) },
+                )
+            })
             .connect_with(config.connect_options()?)
             .await;
         if let Err(sqlx::Error::PoolTimedOut) = pool {
@@ -76,11 +81,13 @@ impl PgStore {
         Self::from_pool(pool.during("connect to the store")?).await
     }
 
-    /// Uses a pool that the caller has: its connections are shared, and one more is opened to listen.
+    /// Uses a pool that the caller has: its connections are shared, and one more is opened to listen. Their transactions are
+    /// at the level READ COMMITTED unless told otherwise: the default, and what [`connect`](Self::connect) sets by itself.
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect).
+    /// Those of [`connect`](Self::connect), and `InvalidInput` if the pool's transactions are at another level.
     pub async fn from_pool(pool: PgPool) -> Result<Self> {
+        transaction::check_level(&pool).await?;
         migrate::migrate(&pool).await?;
         let listener = Listener::start(&pool).await?;
         Ok(Self { pool, listener: Arc::new(listener) })

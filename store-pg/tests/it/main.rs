@@ -9,6 +9,7 @@ mod cost;
 mod embedded;
 mod events;
 mod fixture;
+mod isolation;
 mod leases;
 mod migrations;
 mod outages;
