@@ -4,33 +4,24 @@ mod amend;
 mod command;
 mod create;
 mod inflight;
+mod operation;
 
 use freehold_core::{
-    Detail, Error, Fact, Operation, OperationId, Project, ProjectRef,
-    store::{Change, Committed, IdempotencyKey, NewOperation, ProjectChange, Wake},
+    Detail, Error, Fact, OperationId, ProjectRef,
+    store::{Change, Committed, IdempotencyKey, ProjectChange, Wake},
 };
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::{
-    allocate::interval,
     error::{During, Result},
     facts,
     listen::notify_within,
-    queries,
-    rows::{OperationRow, number, select_operations, texts},
-    sealed,
+    queries, sealed,
     transaction::{begin, end},
 };
 
 const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, key, body, project, operation) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-const RECORD: &str = concat!(
-    "WITH recorded AS (INSERT INTO freehold.operations \
-    (id, project, target, kind, scope, accept_data_loss, generation, deadline, not_before, planned_by) \
-    SELECT $1, $2, $3, $4, $5, $6, $7, moment + $8 + $9, moment + $8, $10 FROM clock_timestamp() AS moment \
-    RETURNING *) ",
-    select_operations!("recorded", "")
-);
 
 /// Who hears of a change.
 pub(crate) const WAKES: [Wake; 2] = [Wake::Written, Wake::Operations];
@@ -98,7 +89,7 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Committ
     }
     let mut operation = None;
     if let Some(new) = &change.operation {
-        let recorded = record(connection, &project, new).await?;
+        let recorded = operation::record(connection, &project, new).await?;
         written.push(Fact::OperationChanged {
             operation: recorded.id,
             kind: recorded.kind,
@@ -154,26 +145,4 @@ async fn replayed(
         None => None,
     };
     Ok(Some(Committed { project, operation, replayed: true }))
-}
-
-async fn record(
-    connection: &mut PgConnection,
-    project: &Project,
-    operation: &NewOperation,
-) -> Result<Operation> {
-    let recorded: OperationRow = sqlx::query_as(RECORD)
-        .bind(operation.id.as_uuid())
-        .bind(project.reference.as_str())
-        .bind(project.target.as_str())
-        .bind(operation.kind.as_str())
-        .bind(texts(&operation.scope))
-        .bind(&operation.accept_data_loss)
-        .bind(number::<_, i64>("a generation", operation.generation)?)
-        .bind(interval(operation.delay)?)
-        .bind(interval(operation.timeout)?)
-        .bind(&operation.planned_by)
-        .fetch_one(connection)
-        .await
-        .during("record an operation")?;
-    recorded.try_into()
 }

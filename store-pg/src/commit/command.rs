@@ -10,32 +10,28 @@ use freehold_core::{
 };
 use sqlx::{FromRow as _, PgPool, Row as _};
 
+use super::operation::{bind, insert_operation};
 use crate::{
-    allocate::interval,
     error::{During, Result},
-    rows::{ProjectRow, json, number, select_projects, texts},
+    rows::{ProjectRow, json, number, select_projects},
 };
 
 const COMMAND: &str = concat!(
     "WITH before AS ( \
-        SELECT p.reference, p.status FROM freehold.projects p WHERE p.reference = $1 AND p.version = $2 \
-            AND NOT EXISTS (SELECT FROM freehold.operations o WHERE o.project = $1 AND o.state IN ('running', 'waiting')) \
+        SELECT p.reference, p.status FROM freehold.projects p WHERE p.reference = $9 AND p.version = $10 \
+            AND NOT EXISTS (SELECT FROM freehold.operations o WHERE o.project = $9 AND o.state IN ('running', 'waiting')) \
     ), amended AS ( \
-        UPDATE freehold.projects p SET status = $3, status_operation = $4, \
-            was_active = was_active OR $3 = 'ACTIVE_HEALTHY', updated_at = clock_timestamp(), version = version + 1 \
-        FROM before WHERE p.reference = before.reference AND p.version = $2 RETURNING p.* \
-    ), recorded AS ( \
-        INSERT INTO freehold.operations \
-            (id, project, target, kind, scope, accept_data_loss, generation, deadline, not_before, planned_by) \
-        SELECT $4, reference, target, $5, $6, $7, $8, moment + $9 + $10, moment + $9, $11 \
-        FROM amended, clock_timestamp() AS moment \
-        RETURNING number, created_at, deadline, not_before \
-    ), told AS ( \
+        UPDATE freehold.projects p SET status = $11, status_operation = $1, \
+            was_active = was_active OR $11 = 'ACTIVE_HEALTHY', updated_at = clock_timestamp(), version = version + 1 \
+        FROM before WHERE p.reference = before.reference AND p.version = $10 RETURNING p.* \
+    ), recorded AS (",
+    insert_operation!("reference", "target", "amended, "),
+    "), told AS ( \
         INSERT INTO freehold.events (project, organization, fact) \
         SELECT amended.reference, amended.organization, \
             CASE WHEN place = 1 THEN fact || jsonb_build_object('from', before.status) ELSE fact END \
         FROM before, amended, unnest($12::jsonb[]) WITH ORDINALITY AS facts (fact, place) \
-        WHERE place > 1 OR before.status <> $3 ORDER BY place \
+        WHERE place > 1 OR before.status <> $11 ORDER BY place \
     ) ",
     select_projects!(
         "amended",
@@ -62,18 +58,10 @@ pub(super) async fn commit(pool: &PgPool, change: &Change) -> Result<Option<Comm
     ];
     facts.extend(change.facts.iter().cloned());
     let facts = facts.iter().map(|fact| json("a fact", fact)).collect::<Result<Vec<_>>>()?;
-    let row = sqlx::query(COMMAND)
+    let row = bind(COMMAND, operation)?
         .bind(update.reference.as_str())
         .bind(number::<_, i64>("a version", update.expected_version)?)
         .bind(to.as_str())
-        .bind(operation.id.as_uuid())
-        .bind(operation.kind.as_str())
-        .bind(texts(&operation.scope))
-        .bind(&operation.accept_data_loss)
-        .bind(number::<_, i64>("a generation", operation.generation)?)
-        .bind(interval(operation.delay)?)
-        .bind(interval(operation.timeout)?)
-        .bind(&operation.planned_by)
         .bind(facts)
         .fetch_optional(pool)
         .await
