@@ -104,14 +104,27 @@ pub(crate) async fn operations(
     let limit = limit(page);
     let mut query = QueryBuilder::new(OPERATIONS);
     query.push_bind(cursor(page)?.unwrap_or(i64::MAX));
-    if let Some(project) = &filter.project {
-        query.push(" AND o.project = ").push_bind(project.as_str());
-    }
-    if !filter.states.is_empty() {
+    let in_flight = !filter.states.is_empty() && filter.states.iter().all(|state| !state.has_ended());
+    match &filter.project {
+        // A partial index for each state tells what of the project is in it.
+        Some(project) if in_flight => {
+            query.push(" AND (false");
+            for state in &filter.states {
+                query.push(format_args!(" OR (o.state = '{state}' AND o.project = "));
+                query.push_bind(project.as_str()).push(")");
+            }
+            query.push(")");
+        }
+        Some(project) => {
+            query.push(" AND o.project = ").push_bind(project.as_str());
+        }
         // Written out, because the partial index of what is in flight is found by it.
-        if filter.states.iter().all(|state| !state.has_ended()) {
+        None if in_flight => {
             query.push(" AND o.ended_at IS NULL");
         }
+        None => {}
+    }
+    if !filter.states.is_empty() {
         query.push(" AND o.state = ANY (").push_bind(texts(&filter.states)).push(")");
     }
     query.push(" ORDER BY o.number DESC LIMIT ").push_bind(one_more(limit));

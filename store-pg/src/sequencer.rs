@@ -30,19 +30,22 @@ const NUMBER: &str = "\
 const READ: &str = "SELECT sequence, at, project, organization, fact FROM freehold.events \
     WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 const OLDEST: &str = "SELECT oldest FROM freehold.event_numbers";
+// By the moment at which the statement began: an index cannot be asked for what is older than a clock that goes on.
 const FORGET_EVENTS: &str = "\
     WITH kept AS ( \
         UPDATE freehold.event_numbers SET oldest = greatest(oldest, coalesce( \
-            (SELECT min(sequence) FROM freehold.events WHERE at >= clock_timestamp() - $1), last + 1)) \
+            (SELECT min(sequence) FROM freehold.events WHERE at >= statement_timestamp() - $1), last + 1)) \
         RETURNING oldest \
     ) \
     DELETE FROM freehold.events USING kept WHERE sequence < kept.oldest";
-const FORGET_KEYS: &str = "DELETE FROM freehold.idempotency_keys WHERE created_at < clock_timestamp() - $1";
+const FORGET_KEYS: &str =
+    "DELETE FROM freehold.idempotency_keys WHERE created_at < statement_timestamp() - $1";
 /// Never the one that put its project where it stands.
 const FORGET_OPERATIONS: &str = "DELETE FROM freehold.operations o USING freehold.projects p \
-    WHERE p.reference = o.project AND o.ended_at < clock_timestamp() - $1 \
+    WHERE p.reference = o.project AND o.ended_at < statement_timestamp() - $1 \
     AND p.status_operation IS DISTINCT FROM o.id";
-const FORGET_SET_ASIDE: &str = "DELETE FROM freehold.port_blocks WHERE set_aside_until <= clock_timestamp()";
+const FORGET_SET_ASIDE: &str =
+    "DELETE FROM freehold.port_blocks WHERE set_aside_until <= statement_timestamp()";
 
 const BATCH: i64 = 5_000;
 
