@@ -9,6 +9,8 @@
     reason = "a benchmark that cannot go on has nothing to say"
 )]
 
+#[path = "growth/aims.rs"]
+mod aims;
 #[path = "growth/fanout.rs"]
 mod fanout;
 #[path = "growth/figures.rs"]
@@ -21,6 +23,8 @@ mod processor;
 mod watching;
 #[path = "growth/world.rs"]
 mod world;
+
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
@@ -65,7 +69,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() {
-    let arguments = Arguments::parse();
+    let (arguments, begun) = (Arguments::parse(), Instant::now());
     println!(
         "mock target, stack without ports, {} callers, {} operations a row, {} processors; store and load beside it on them",
         arguments.callers,
@@ -77,6 +81,7 @@ async fn main() {
             measure(&arguments, *store, *hosts).await;
         }
     }
+    println!("\nall of it took {} s", begun.elapsed().as_secs());
 }
 
 /// One store and one number of hosts, with more and more projects.
@@ -85,10 +90,15 @@ async fn measure(arguments: &Arguments, store: StoreKind, hosts: usize) {
     println!("\n{store}, {hosts} host(s)");
     if arguments.parts.contains(&Part::Operations) {
         println!("  {}", figures::HEAD);
+        let mut rates = vec![];
         for projects in &arguments.projects {
             world.fill(*projects, arguments.callers).await;
             let figures = load::run(&world, arguments.callers, arguments.operations).await;
             println!("  {projects:>9} {figures}");
+            rates.push(figures.rate());
+        }
+        for aim in aims::of(store, &rates) {
+            println!("  {aim}");
         }
     }
     let most = arguments.projects.iter().copied().max().unwrap_or(0);
