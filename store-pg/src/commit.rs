@@ -6,6 +6,8 @@ mod create;
 mod inflight;
 mod operation;
 
+use std::sync::Arc;
+
 use freehold_core::{
     Detail, Error, Fact, OperationId, ProjectRef,
     store::{Change, Committed, IdempotencyKey, ProjectChange, Wake},
@@ -15,6 +17,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use crate::{
     error::{During, Result},
     facts,
+    lane::Lane,
     listen::notify_within,
     queries, sealed,
     transaction::{begin, end},
@@ -26,13 +29,27 @@ const CLAIM_KEY: &str = "INSERT INTO freehold.idempotency_keys (organization, ke
 /// Who hears of a change.
 pub(crate) const WAKES: [Wake; 2] = [Wake::Written, Wake::Operations];
 
-/// Commits a change in a transaction of its own.
-pub(crate) async fn commit(pool: &PgPool, change: &Change) -> Result<Committed> {
-    if let Some(committed) = command::commit(pool, change).await? {
-        return Ok(committed);
+/// Commands that are recorded together.
+pub(crate) type Commands = Lane<Change, Result<Committed>>;
+
+/// Begins to record commands that come at the same time together.
+pub(crate) fn commands(pool: PgPool) -> Commands {
+    Lane::start(move |changes| {
+        let pool = pool.clone();
+        async move { command::commit(&pool, &changes).await }
+    })
+}
+
+/// Commits a change in a transaction of its own, or with others.
+pub(crate) async fn commit(pool: &PgPool, commands: &Commands, change: Change) -> Result<Committed> {
+    let change = Arc::new(change);
+    if command::command(&change).is_some()
+        && let Some(committed) = commands.ask(&change).await
+    {
+        return committed;
     }
     let mut transaction = begin(pool, "begin a change").await?;
-    let committed = apply(&mut transaction, change).await;
+    let committed = apply(&mut transaction, &change).await;
     end(transaction, committed, "commit a change").await
 }
 

@@ -24,6 +24,7 @@ mod config;
 mod embedded;
 mod error;
 mod facts;
+mod lane;
 mod lease;
 mod listen;
 mod migrate;

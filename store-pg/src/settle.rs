@@ -2,6 +2,8 @@
 
 mod outcome;
 
+use std::sync::Arc;
+
 use freehold_core::{
     Error, Fact, Operation, OperationState, Project, ProjectRef, Status,
     store::{End, Settlement, Transition},
@@ -13,6 +15,7 @@ use crate::{
     allocate,
     error::{During, Result},
     facts,
+    lane::Lane,
     lease::{self, Progress, record_progress},
     rows::{ProjectRow, json, number, select_projects},
     sealed,
@@ -48,18 +51,32 @@ struct Verdict {
     reason: Option<String>,
 }
 
-pub(crate) async fn settle(pool: &PgPool, settlement: Settlement) -> Result<Project> {
-    if let Some(project) = outcome::settle(pool, &settlement).await? {
-        return Ok(project);
+/// Ends that are settled together.
+pub(crate) type Ends = Lane<Settlement, Result<Project>>;
+
+/// Begins to settle ends that come at the same time together.
+pub(crate) fn ends(pool: PgPool) -> Ends {
+    Lane::start(move |settlements| {
+        let pool = pool.clone();
+        async move { outcome::settle(&pool, &settlements).await }
+    })
+}
+
+pub(crate) async fn settle(pool: &PgPool, ends: &Ends, settlement: Settlement) -> Result<Project> {
+    let settlement = Arc::new(settlement);
+    if outcome::transition(&settlement).is_some()
+        && let Some(project) = ends.ask(&settlement).await
+    {
+        return project;
     }
     let mut transaction = begin(pool, "begin to settle an operation").await?;
-    let settled = apply(&mut transaction, settlement).await;
+    let settled = apply(&mut transaction, &settlement).await;
     end(transaction, settled, "settle an operation").await
 }
 
-async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<Project> {
+async fn apply(connection: &mut PgConnection, settlement: &Settlement) -> Result<Project> {
     let (project, operation) = lease::hold(connection, &settlement.lease).await?;
-    let verdict = verdict(connection, &settlement, &project).await?;
+    let verdict = verdict(connection, settlement, &project).await?;
     let progress = Progress::of(&settlement.progress)?;
     sqlx::query(SETTLE)
         .bind(operation.id.as_uuid())
@@ -96,7 +113,7 @@ async fn apply(connection: &mut PgConnection, settlement: Settlement) -> Result<
             });
         }
     }
-    written.extend(settlement.facts);
+    written.extend(settlement.facts.iter().cloned());
     facts::write(connection, &moved.reference, &moved.organization, &written).await?;
     Ok(moved)
 }

@@ -37,6 +37,8 @@ const RESTED: Duration = Duration::from_secs(1);
 pub struct PgStore {
     pool: PgPool,
     listener: Arc<Listener>,
+    commands: Arc<commit::Commands>,
+    ends: Arc<settle::Ends>,
 }
 
 impl fmt::Debug for PgStore {
@@ -90,7 +92,12 @@ impl PgStore {
         transaction::check_level(&pool).await?;
         migrate::migrate(&pool).await?;
         let listener = Listener::start(&pool).await?;
-        Ok(Self { pool, listener: Arc::new(listener) })
+        Ok(Self {
+            listener: Arc::new(listener),
+            commands: Arc::new(commit::commands(pool.clone())),
+            ends: Arc::new(settle::ends(pool.clone())),
+            pool,
+        })
     }
 
     /// Carries a change out inside the caller's own transaction: it is committed, or rolled back, with it, and others
@@ -139,7 +146,7 @@ impl Store for PgStore {
     }
 
     async fn commit(&self, change: Change) -> Result<Committed> {
-        let committed = commit::commit(&self.pool, &change).await?;
+        let committed = commit::commit(&self.pool, &self.commands, change).await?;
         self.listener.wake(&commit::WAKES);
         Ok(committed)
     }
@@ -180,7 +187,7 @@ impl Store for PgStore {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Project> {
-        let project = settle::settle(&self.pool, settlement).await?;
+        let project = settle::settle(&self.pool, &self.ends, settlement).await?;
         // A place on the target is free, and the project's next operation may begin.
         self.listener.wake(&[Wake::Written, Wake::Operations]);
         Ok(project)

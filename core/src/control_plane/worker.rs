@@ -1,9 +1,12 @@
 //! Claiming operations and carrying each out in a task of its own.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    sync::{Notify, broadcast},
+    time::Instant,
+};
 use tracing::Instrument as _;
 
 use super::{Inner, Target, guard::panic_text};
@@ -14,6 +17,8 @@ use crate::{
 
 /// How many operations are claimed at once: those that wait cost little more than one.
 const AT_ONCE: u32 = 32;
+/// The shortest time from one claim to the next: where there is much to do, what waits meanwhile is claimed together.
+const PACE: Duration = Duration::from_millis(5);
 
 impl Inner {
     /// Claims operations until the control plane stops. What it claims runs beside it.
@@ -21,10 +26,16 @@ impl Inner {
         let mut wakes = self.store.subscribe();
         let freed = Arc::new(Notify::new());
         let claim = self.claim();
+        let mut next = Instant::now();
         loop {
-            if self.stopping.is_cancelled() {
-                return;
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep_until(next) => {}
             }
+            // What was told until now is looked at now, all of it at once.
+            wakes = wakes.resubscribe();
+            next = Instant::now() + PACE;
             match self.store.claim(&claim).await {
                 Ok(claimed) if !claimed.is_empty() => {
                     for claimed in claimed {
