@@ -37,7 +37,7 @@ const ROUND_TRIPS: [(&str, u64); 19] = [
 ];
 
 /// The most rows, of tables and of indexes, that one project's whole life and a look at everything may read.
-const ROWS: i64 = 700;
+const ROWS: i64 = 450;
 
 /// The tables that grow with what is on record.
 const GROWING: [&str; 7] =
