@@ -37,21 +37,17 @@ impl Server {
         let kept = tokio::spawn({
             let stopping = stopping.clone();
             async move {
-                if let Some(Err(error)) = stopping.run_until_cancelled(server.keep_running()).await {
-                    tracing::warn!(error = %error.chain(), "PostgreSQL will not be started again");
-                    stopping.cancelled().await;
-                }
+                server.keep_running(&stopping).await;
                 server
             }
         });
         Self { stopping, kept }
     }
 
-    async fn stop(self) -> Result<()> {
+    /// The server, once nobody starts it again.
+    async fn let_go(self) -> Result<freehold_pg::EmbeddedServer> {
         self.stopping.cancel();
-        let server =
-            self.kept.await.map_err(|error| Failure::internal(format!("stop PostgreSQL: {error}")))?;
-        Ok(server.stop().await?)
+        self.kept.await.map_err(|error| Failure::internal(format!("let go of PostgreSQL: {error}")))
     }
 }
 
@@ -103,8 +99,13 @@ impl OpenStore {
     pub(crate) async fn close(self) -> Result<()> {
         #[cfg(feature = "store-pg")]
         {
+            // A server that the same signal reached ends when its last connection does: by then nobody may start it again.
+            let server = match self.server {
+                Some(server) => Some(server.let_go().await?),
+                None => None,
+            };
             self.connections.close().await;
-            if let Some(server) = self.server {
+            if let Some(server) = server {
                 server.stop().await?;
             }
         }

@@ -9,6 +9,7 @@ use std::{
 use freehold_core::{Detail, ExposeSecret, Kind, Store};
 use freehold_pg::{Config, EmbeddedConfig, EmbeddedServer, PgStore};
 use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use super::scratch::{Scratch, is_root, signal};
 use crate::fixture::create;
@@ -92,10 +93,11 @@ async fn a_server_that_is_killed_under_its_host_runs_again_and_the_store_goes_on
             until(async || matches!(store.project(&project.reference).await, Ok(Some(_)))).await;
         }
     };
-    tokio::select! {
-        ended = server.keep_running() => panic!("{ended:?}"),
-        () = went_on => {}
-    }
+    let stopping = CancellationToken::new();
+    tokio::join!(server.keep_running(&stopping), async {
+        went_on.await;
+        stopping.cancel();
+    });
     server.stop().await.unwrap();
 }
 
