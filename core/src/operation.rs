@@ -236,7 +236,8 @@ pub struct Operation {
     pub not_before: OffsetDateTime,
     /// Who works on it, while it runs.
     pub lease: Option<Lease>,
-    /// How many operations are before it in its target's queue, while it waits.
+    /// How many operations are before it in its target's queue, while it waits: [`Operation::MAX_POSITION`] are that many or
+    /// more.
     pub position: Option<u64>,
     /// Why the last attempt ended, or the whole.
     pub error: Option<OperationError>,
@@ -266,6 +267,8 @@ impl Operation {
     pub const MAX_STEPS: usize = 500;
     /// How many lines of log are kept.
     pub const MAX_LOG: usize = 200;
+    /// How many of those before it in a queue are counted.
+    pub const MAX_POSITION: u64 = 1000;
 }
 
 /// The right to work on an operation, fenced by an epoch that grows with each claim of the project.

@@ -25,7 +25,7 @@ macro_rules! select_projects {
     ($from:literal, $tail:literal) => {
         $crate::rows::select_projects!($from, "", $tail)
     };
-    ($from:literal, $more:literal, $tail:literal) => {
+    ($from:literal, $more:expr, $tail:literal) => {
         concat!(
             "SELECT p.reference, p.id, p.name, p.organization, p.target, p.stack, p.digest, p.status, \
              p.status_operation, p.observed_at, p.was_active, p.annotations, p.protected, p.excluded, \
@@ -38,6 +38,19 @@ macro_rules! select_projects {
             " p LEFT JOIN freehold.port_blocks b ON b.project = p.reference AND p.status <> 'REMOVED' \
              LEFT JOIN freehold.subnets n ON n.project = p.reference AND p.status <> 'REMOVED' ",
             $tail
+        )
+    };
+}
+
+/// How many wait before a number on a target, of whom no more are counted than [`Operation::MAX_POSITION`].
+macro_rules! position {
+    ($target:literal, $number:literal) => {
+        concat!(
+            "(SELECT count(*) FROM (SELECT FROM freehold.operations q WHERE q.target = ",
+            $target,
+            " AND q.state = 'waiting' AND q.number < ",
+            $number,
+            " LIMIT 1000) AS before)"
         )
     };
 }
@@ -57,9 +70,9 @@ macro_rules! select_operations {
              o.state, o.attempt, \
              o.failures, o.takeovers, \
              o.cancel_requested, o.deadline, o.not_before, o.lease_owner, o.lease_expires_at, o.epoch, \
-             CASE WHEN o.state = 'waiting' THEN (SELECT count(*) FROM freehold.operations q \
-                WHERE q.target = o.target AND q.state = 'waiting' AND q.number < o.number) END AS position, \
-             o.error, o.steps, o.report, o.log, o.planned_by, o.created_at, o.started_at, o.ended_at",
+             CASE WHEN o.state = 'waiting' THEN ",
+            $crate::rows::position!("o.target", "o.number"),
+            " END AS position, o.error, o.steps, o.report, o.log, o.planned_by, o.created_at, o.started_at, o.ended_at",
             $more,
             " FROM ",
             $from,
@@ -69,7 +82,7 @@ macro_rules! select_operations {
     };
 }
 
-pub(crate) use {select_operations, select_projects};
+pub(crate) use {position, select_operations, select_projects};
 
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct ProjectRow {
@@ -314,6 +327,11 @@ fn without_nul(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_are_counted_for_a_position_than_is_said() {
+        assert!(position!("t", "n").contains(&format!("LIMIT {})", Operation::MAX_POSITION)));
+    }
 
     #[test]
     fn what_goes_into_json_holds_no_nul_at_any_depth() {

@@ -67,6 +67,6 @@ impl Queue {
     pub(super) fn position(&self, number: Number) -> u64 {
         let older =
             self.due.range(..number).count() + self.later.iter().filter(|(_, other)| *other < number).count();
-        u64::try_from(older).unwrap_or(u64::MAX)
+        u64::try_from(older).unwrap_or(u64::MAX).min(Operation::MAX_POSITION)
     }
 }

@@ -46,7 +46,7 @@ pub struct Operation {
     /// When it is given up, whatever happened.
     #[serde(with = "time::serde::rfc3339")]
     pub deadline: OffsetDateTime,
-    /// How many operations are before it in its target's queue, while it waits.
+    /// How many operations are before it in its target's queue, while it waits: 1000 are that many or more.
     pub position: Option<u64>,
     /// Why the last attempt ended, or the whole.
     pub error: Option<OperationError>,

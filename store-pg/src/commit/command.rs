@@ -16,7 +16,7 @@ use sqlx::{FromRow as _, PgPool, Row as _, postgres::PgRow, types::Uuid};
 use super::operation::{asked, bind, insert_operations};
 use crate::{
     error::{During, Result},
-    rows::{ProjectRow, json, number, select_projects},
+    rows::{ProjectRow, json, number, position, select_projects},
 };
 
 const COMMAND: &str = concat!(
@@ -43,9 +43,11 @@ const COMMAND: &str = concat!(
     ) ",
     select_projects!(
         "amended",
-        ", r.created_at AS recorded_at, r.deadline, r.not_before, \
-         (SELECT count(*) FROM freehold.operations q \
-            WHERE q.target = p.target AND q.state = 'waiting' AND q.number < r.number) AS position",
+        concat!(
+            ", r.created_at AS recorded_at, r.deadline, r.not_before, ",
+            position!("p.target", "r.number"),
+            " AS position"
+        ),
         "JOIN recorded r ON r.id = p.status_operation"
     )
 );
