@@ -24,7 +24,12 @@ const RECORD: &str = "INSERT INTO freehold.audit_log \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
 const CONCLUDE: &str = "UPDATE freehold.audit_log SET outcome = $2, \
     organization = coalesce(organization, $3), project = coalesce(project, $4) WHERE id = $1 AND outcome IS NULL";
-const EXPIRE: &str = "DELETE FROM freehold.audit_log WHERE at < clock_timestamp() - $1";
+/// The oldest first. The moment is one for the statement, as an index wants it.
+const EXPIRE: &str = "DELETE FROM freehold.audit_log WHERE id IN \
+    (SELECT id FROM freehold.audit_log WHERE at < statement_timestamp() - $1 ORDER BY at LIMIT $2)";
+
+/// How many entries are forgotten at once: a statement may take only so long, and one that takes longer forgets none.
+const BATCH: u32 = 10_000;
 
 /// A page of those whose column is what is asked for.
 macro_rules! page_by {
@@ -119,9 +124,15 @@ impl AuditLog for PgStore {
     }
 
     async fn expire_audit_log(&self, keep: Duration) -> Outcome<()> {
-        let expire = sqlx::query(EXPIRE).bind(interval(keep)?);
-        expire.execute(self.pool()).await.during("forget what is too old in the audit log")?;
-        Ok(())
+        let keep = interval(keep)?;
+        loop {
+            let expire = sqlx::query(EXPIRE).bind(keep).bind(i64::from(BATCH));
+            let expired =
+                expire.execute(self.pool()).await.during("forget what is too old in the audit log")?;
+            if expired.rows_affected() < u64::from(BATCH) {
+                return Ok(());
+            }
+        }
     }
 }
 

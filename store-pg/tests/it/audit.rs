@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use freehold_core::accounts::{Actor, AuditPage, Conclusion, Credential, NewAuditEntry, PersonId, Whose};
+use freehold_core::accounts::{
+    Actor, AuditLog as _, AuditPage, Conclusion, Credential, NewAuditEntry, PersonId, Whose,
+};
 use time::{Duration, OffsetDateTime};
 
-use crate::accounts::stores;
+use crate::{accounts::stores, fixture::Database};
 
 fn entry(subject: &str, credential: Credential, organization: Option<&str>) -> NewAuditEntry {
     NewAuditEntry {
@@ -82,4 +84,26 @@ async fn a_page_is_bounded_newest_first_and_of_one_organization_or_one_person() 
         store.expire_audit_log(std::time::Duration::ZERO).await.unwrap();
         assert_eq!(ids(of("umbra")).await, [0; 0], "{store:?}");
     }
+}
+
+/// More than one statement may have time for, and a trigger that refuses to forget them all at once.
+const BACKLOG: &str = "
+    INSERT INTO freehold.audit_log (credential, action, details, request_id)
+    SELECT 'superuser', 'POST /', '{}', n::text FROM generate_series(1, 20001) AS n;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+        IF (SELECT count(*) FROM gone) > 10000 THEN RAISE 'too many at once'; END IF;
+        RETURN NULL;
+    END$$;
+    CREATE TRIGGER refuse AFTER DELETE ON freehold.audit_log REFERENCING OLD TABLE AS gone
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse();";
+
+#[tokio::test]
+async fn what_is_too_old_is_forgotten_some_at_a_time_until_nothing_of_it_is_left() {
+    let Some(database) = Database::migrated().await else { return };
+    let (store, mut connection) = (database.store().await, database.connection().await);
+    sqlx::raw_sql(BACKLOG).execute(&mut connection).await.unwrap();
+    store.expire_audit_log(std::time::Duration::ZERO).await.unwrap();
+    let left = sqlx::query_scalar("SELECT count(*) FROM freehold.audit_log");
+    let left: i64 = left.fetch_one(&mut connection).await.unwrap();
+    assert_eq!(left, 0);
 }
