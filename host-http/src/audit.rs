@@ -31,7 +31,7 @@ const SAID: [&str; 5] = ["gotrue_id", "role_id", "id", "key", "target"];
 
 /// What is no change though its method is that of one: what only reads, what nothing is kept of, and SQL, of which the
 /// database has its own record.
-const NO_CHANGES: [&str; 14] = [
+const NO_CHANGES: [&str; 16] = [
     "/pg-meta/{ref}/query",
     "/database/query",
     "/database/query/read-only",
@@ -43,6 +43,8 @@ const NO_CHANGES: [&str; 14] = [
     "/organizations/{slug}/available-versions",
     "/auth/{ref}/validate/spam",
     "/feedback/downgrade",
+    "/platform/notifications",
+    "/platform/notifications/archive-all",
     "/network-bans/retrieve",
     "/network-bans/retrieve/enriched",
     "/projects/{ref}/upgrade",
@@ -168,7 +170,9 @@ mod tests {
             assert!(others.iter().any(|route| route.path.ends_with(end)), "{end} is no route");
         }
         for route in others.iter().filter(|route| route.rule.needs_credential()) {
-            assert_eq!(route.method, Method::POST, "{}", route.path);
+            let of_notifications = route.path.starts_with("/api/platform/notifications");
+            let method = if of_notifications { Method::PATCH } else { Method::POST };
+            assert_eq!(route.method, method, "{}", route.path);
         }
         for path in
             ["/pause", "/members/{gotrue_id}", "/access-tokens", "/defaults", "/config/auth", "/{ref}"]
