@@ -151,7 +151,8 @@ impl ControlPlane {
     /// # Errors
     /// `InvalidInput`, `NotFound`, `AlreadyExists` (name), `Exhausted` naming the setting;
     /// [`IllegalTransition`](Detail::IllegalTransition) and [`Busy`](Detail::Busy) with the present status and the
-    /// operation in flight; [`Protected`](Detail::Protected); [`KeyReused`](Detail::KeyReused); `Unavailable`.
+    /// operation in flight; [`Protected`](Detail::Protected); [`KeyReused`](Detail::KeyReused);
+    /// [`LostRace`](Detail::LostRace) if the project has another version than the command expects; `Unavailable`.
     pub async fn execute(&self, command: Command, idempotency_key: Option<&str>) -> Result<Accepted> {
         let idempotency = match idempotency_key {
             Some(key) => Some(self.0.idempotency(&command, key).await?),

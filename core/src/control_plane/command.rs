@@ -168,6 +168,9 @@ pub struct Reconfigure {
     pub limits: Option<Limits>,
     /// The caller's own facts, replacing those that there were: they change with the settings or not at all.
     pub annotations: Option<Annotations>,
+    /// The project's version that this was decided on; `None` is whichever it has. With another the command is
+    /// [`LostRace`](crate::Detail::LostRace): look again, and decide again.
+    pub expected: Option<u64>,
 }
 
 /// What changes about a project without work on its target. `None` leaves a part as it is; all parts change together or
@@ -180,6 +183,9 @@ pub struct Amendment {
     pub protection: Option<Protection>,
     /// The caller's own facts, replacing those that there were.
     pub annotations: Option<Annotations>,
+    /// The project's version that this was decided on; `None` is whichever it has. With another the command is
+    /// [`LostRace`](crate::Detail::LostRace): look again, and decide again.
+    pub expected: Option<u64>,
 }
 
 /// A command that is durable. The work happens behind it.

@@ -65,7 +65,8 @@ impl Inner {
             Command::Destroy(project) => self.prepare_destroy(project).await,
             Command::Amend(project, amendment) => {
                 let project = self.live_project(project).await?;
-                let Amendment { name, protection, annotations } = (**amendment).clone();
+                let Amendment { name, protection, annotations, expected } = (**amendment).clone();
+                check_seen(&project, expected)?;
                 let protected = protection.map(|protection| protection == Protection::On);
                 Ok(Prepared::change(amend(ProjectUpdate {
                     name,
@@ -133,6 +134,7 @@ impl Inner {
 
     async fn prepare_reconfigure(&self, project: &ProjectRef, settings: &Reconfigure) -> Result<Prepared> {
         let project = self.existing_project(project).await?;
+        check_seen(&project, settings.expected)?;
         let mut update = self.begin(&project, OperationKind::Reconfigure).await?;
         let stack = self.stack_of(&project)?;
         let generation = project.generation + 1;
@@ -368,6 +370,16 @@ impl Inner {
             )
         })
     }
+}
+
+/// Whether the project is as it was when the caller decided.
+fn check_seen(project: &Project, expected: Option<u64>) -> Result<()> {
+    if expected.is_none_or(|version| version == project.version) {
+        return Ok(());
+    }
+    let message =
+        format!("change project {}: it changed since it was looked at; try again", project.reference);
+    Err(Error::detailed(Detail::LostRace, message))
 }
 
 /// A change of the project's row alone.

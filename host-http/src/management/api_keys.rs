@@ -6,9 +6,9 @@ mod opaque;
 use std::collections::BTreeSet;
 
 use freehold_core::{
-    Error, ExposeSecret, Kind, Result,
+    Error, ExposeSecret, Kind, Project, Result,
     accounts::{Action, Resource},
-    control_plane::Reconfigure,
+    control_plane::{Accepted, Amendment, Command, Reconfigure},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json as object};
@@ -62,7 +62,16 @@ struct Found {
 
 impl Found {
     async fn of(call: &Call) -> Result<Self> {
-        let view = View::named(call).await?;
+        Self::in_view(call, View::named(call).await?).await
+    }
+
+    /// The same, looked up again.
+    async fn anew(call: &Call, project: &Project) -> Result<Self> {
+        let project = call.control().project(&project.reference).await?;
+        Self::in_view(call, View::of(call, project).await?).await
+    }
+
+    async fn in_view(call: &Call, view: View) -> Result<Self> {
         let reveal = call.query::<Query>()?.reveal.as_deref() == Some("true");
         let keys = Keys::of(call, &view.project).await?;
         let places = opaque::places(&view, &keys);
@@ -167,19 +176,51 @@ struct Create {
 }
 
 async fn create(call: Call) -> Result<Response> {
-    let (found, sent) = (Found::of(&call).await?, call.json::<Create>()?);
+    let sent = call.json::<Create>()?;
     opaque::check_template(sent.kind, sent.secret_jwt_template.as_ref())?;
     let note = Note::new(sent.name, sent.description)?;
-    let place = opaque::free(found.places.clone(), sent.kind)?;
-    tell(&call, &found, &place, &note).await?;
-    Ok(private(StatusCode::CREATED, &found.shown(&place, &note)))
+    let made = decide(&call, |found| {
+        let place = opaque::free(found.places.clone(), sent.kind)?;
+        Ok(Decided { command: tell(found, &place, &note)?, place, note: note.clone() })
+    });
+    let (shown, _) = made.await?;
+    Ok(private(StatusCode::CREATED, &shown))
+}
+
+/// How often a change is decided anew when others change the same project.
+const TRIES: usize = 5;
+
+/// What a change comes to.
+struct Decided {
+    command: Command,
+    /// The key that it is about.
+    place: Place,
+    note: Note,
+}
+
+/// Changes a key of the project that the path names, and shows it. What is decided on is what is changed: if the project
+/// changed meanwhile, its keys are looked at and decided on again.
+async fn decide(call: &Call, change: impl Fn(&Found) -> Result<Decided>) -> Result<(Value, Accepted)> {
+    let (mut found, mut tries) = (Found::of(call).await?, 1);
+    loop {
+        let Decided { command, place, note } = change(&found)?;
+        match call.control().execute(command, None).await {
+            Err(error) if error.is_lost_race() && tries < TRIES => tries += 1,
+            accepted => return Ok((found.shown(&place, &note), accepted?)),
+        }
+        found = Found::anew(call, &found.view.project).await?;
+    }
 }
 
 /// Keeps what is told of a key.
-async fn tell(call: &Call, found: &Found, place: &Place, note: &Note) -> Result<()> {
+fn tell(found: &Found, place: &Place, note: &Note) -> Result<Command> {
     let project = &found.view.project;
-    let annotations = opaque::noted(project, &place.secret, Some(note))?;
-    call.control().annotate(&project.reference, annotations).await.map(drop)
+    let amendment = Amendment {
+        annotations: Some(opaque::noted(project, &place.secret, Some(note))?),
+        expected: Some(project.version),
+        ..Amendment::default()
+    };
+    Ok(Command::Amend(project.reference, Box::new(amendment)))
 }
 
 #[derive(Deserialize)]
@@ -196,27 +237,33 @@ fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<String>>
 }
 
 async fn change(call: Call) -> Result<Response> {
-    let found = Found::of(&call).await?;
-    let (place, note) = found.opaque(call.parameter("key"))?;
     let sent = call.json::<Change>()?;
-    opaque::check_template(place.kind, sent.secret_jwt_template.as_ref())?;
-    let note = note.clone().changed(sent.name, sent.description)?;
-    tell(&call, &found, place, &note).await?;
-    Ok(private(StatusCode::OK, &found.shown(place, &note)))
+    let changed = decide(&call, |found| {
+        let (place, note) = found.opaque(call.parameter("key"))?;
+        opaque::check_template(place.kind, sent.secret_jwt_template.as_ref())?;
+        let note = note.clone().changed(sent.name.clone(), sent.description.clone())?;
+        Ok(Decided { command: tell(found, place, &note)?, place: place.clone(), note })
+    });
+    let (shown, _) = changed.await?;
+    Ok(private(StatusCode::OK, &shown))
 }
 
 /// Deletes a key: the project's gateway is made anew with a text that nobody was told.
 async fn delete(call: Call) -> Result<Response> {
-    let found = Found::of(&call).await?;
-    let (place, note) = found.opaque(call.parameter("key"))?;
-    let project = &found.view.project;
-    let settings = Reconfigure {
-        rotate: BTreeSet::from([place.secret.clone()]),
-        annotations: Some(opaque::noted(project, &place.secret, None)?),
-        ..Reconfigure::default()
-    };
-    call.control().reconfigure(&project.reference, settings).await?;
-    Ok(private(StatusCode::OK, &found.shown(place, note)))
+    let deleted = decide(&call, |found| {
+        let (place, note) = found.opaque(call.parameter("key"))?;
+        let project = &found.view.project;
+        let settings = Reconfigure {
+            rotate: BTreeSet::from([place.secret.clone()]),
+            annotations: Some(opaque::noted(project, &place.secret, None)?),
+            expected: Some(project.version),
+            ..Reconfigure::default()
+        };
+        let command = Command::Reconfigure(project.reference, Box::new(settings));
+        Ok(Decided { command, place: place.clone(), note: note.clone() })
+    });
+    let (shown, _) = deleted.await?;
+    Ok(private(StatusCode::OK, &shown))
 }
 
 async fn legacy(call: Call) -> Result<Response> {

@@ -161,6 +161,7 @@ async fn amend(call: Call) -> Result<Response> {
         name: amend.name,
         protection: amend.protected.map(|protected| if protected { Protection::On } else { Protection::Off }),
         annotations: amend.annotations.map(Annotations::new).transpose()?,
+        expected: None,
     };
     let project = call.control().amend(&reference, amendment).await?;
     Ok(json(StatusCode::OK, &wire::Project::from(project)))

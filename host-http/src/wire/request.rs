@@ -159,6 +159,7 @@ impl From<ReconfigureProject> for Reconfigure {
             excluded: request.excluded_services,
             limits: request.limits.map(freehold_core::Limits::from),
             annotations: None,
+            expected: None,
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use freehold_core::{ExposeSecret, memory::MemoryStack};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::gateway::World;
+use crate::{gateway::World, host::Reply};
 
 const PATH: &str = "/v1/projects/{ref}/api-keys";
 
@@ -112,4 +113,30 @@ async fn a_project_whose_gateway_knows_no_opaque_keys_says_so() {
     let refused = world.send("owner", "POST", PATH, &json!({ "type": "publishable", "name": "mine" })).await;
     let message = refused.json()["message"].as_str().unwrap().to_owned();
     assert!(refused.status() == 501 && message.contains("no keys of that kind"), "{message}");
+}
+
+#[tokio::test]
+async fn of_requests_for_one_place_at_the_same_time_one_gets_it() {
+    let world = World::new().await;
+    let deleted = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
+    assert_eq!(deleted.status(), 200, "{}", deleted.text());
+    world.idle().await;
+    let bodies: Vec<_> =
+        (0..8).map(|n| json!({ "type": "secret", "name": format!("importer_{n}") })).collect();
+    let replies = join_all(bodies.iter().map(|body| world.send("owner", "POST", PATH, body))).await;
+    let made: Vec<_> = replies.iter().filter(|reply| reply.status() == 201).map(Reply::json).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert!(replies.iter().all(|reply| [201, 409].contains(&reply.status())));
+    assert_eq!(world.keys().await[1]["name"], made[0]["name"]);
+}
+
+#[tokio::test]
+async fn changes_of_two_keys_at_the_same_time_are_both_kept() {
+    let world = World::new().await;
+    let paths = ["publishable_key", "secret_key"].map(|key| format!("{PATH}/{key}"));
+    let body = json!({ "name": "renamed" });
+    let renamed = join_all(paths.iter().map(|path| world.send("owner", "PATCH", path, &body))).await;
+    assert!(renamed.iter().all(|reply| reply.status() == 200));
+    let names: Vec<_> = world.keys().await.iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["renamed", "renamed"]);
 }

@@ -53,6 +53,8 @@ enum Body<'a> {
         protected: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
         annotations: Option<&'a Annotations>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected: Option<u64>,
     },
     Cancel(&'a OperationId),
 }
@@ -97,6 +99,8 @@ struct Settings<'a> {
     limits: Option<Bounds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<&'a Annotations>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -123,12 +127,13 @@ impl<'a> Body<'a> {
             Command::Reconfigure(project, settings) => Self::Reconfigure(Settings::of(project, settings)),
             Command::Destroy(project) => Self::Destroy(project),
             Command::Amend(project, amendment) => {
-                let Amendment { name, protection, annotations } = &**amendment;
+                let Amendment { name, protection, annotations, expected } = &**amendment;
                 Self::Amend {
                     project,
                     name: name.as_ref(),
                     protected: protection.map(|protection| protection == Protection::On),
                     annotations: annotations.as_ref(),
+                    expected: *expected,
                 }
             }
             Command::Cancel(operation) => Self::Cancel(operation),
@@ -167,7 +172,8 @@ impl<'a> Create<'a> {
 
 impl<'a> Settings<'a> {
     fn of(project: &'a ProjectRef, settings: &'a Reconfigure) -> Self {
-        let Reconfigure { secrets, rotate, variables, amended, excluded, limits, annotations } = settings;
+        let Reconfigure { secrets, rotate, variables, amended, excluded, limits, annotations, expected } =
+            settings;
         let own = |value: &'a Option<SecretString>| value.as_ref().map(|value| value.expose_secret());
         Self {
             project,
@@ -178,6 +184,7 @@ impl<'a> Settings<'a> {
             excluded: excluded.as_deref(),
             limits: limits.map(Bounds::of),
             annotations: annotations.as_ref(),
+            expected: *expected,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use freehold_core::{
     ControlPlane, Detail, ExposeSecret, FirstRunFile, Keyring, Kind, Limits, PageRequest, ProjectFilter,
     Status,
-    control_plane::{Reconfigure, TargetSettings},
+    control_plane::{Amendment, Reconfigure, TargetSettings},
     memory::{MemoryBackend, MemoryStack, MemoryStore},
+    project::Annotations,
     store::{Bounds, PortPool},
 };
 
@@ -167,4 +168,32 @@ async fn a_stack_that_one_target_offers_needs_no_target_to_be_named() {
     assert_eq!(shop.project.target.as_str(), "right");
     let error = control.create(demo("b"), None).await.unwrap_err().to_string();
     assert!(error.contains("choose one of left, right"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_on_a_project_that_changed_since_is_a_lost_race_and_changes_nothing() {
+    let host = Fixture::new().await;
+    let demo = host.active("demo").await;
+    let seen = host.control.project(&demo).await.unwrap().version;
+    let note = |text: &str| {
+        let entries = BTreeMap::from([("note".to_owned(), text.to_owned())]);
+        (Some(Annotations::new(entries).unwrap()), Some(seen))
+    };
+    let amendment = |text: &str| {
+        let (annotations, expected) = note(text);
+        Amendment { annotations, expected, ..Amendment::default() }
+    };
+    let settings = |text: &str| {
+        let (annotations, expected) = note(text);
+        Reconfigure { annotations, expected, ..Reconfigure::default() }
+    };
+    let first = host.control.amend(&demo, amendment("first")).await.unwrap();
+    let late = host.control.amend(&demo, amendment("late")).await.unwrap_err();
+    assert!(late.is_lost_race(), "{late:?}");
+    let late = host.control.reconfigure(&demo, settings("late")).await.unwrap_err();
+    assert!(late.is_lost_race(), "{late:?}");
+    assert_eq!(host.control.project(&demo).await.unwrap(), first);
+    let again = Reconfigure { expected: Some(first.version), ..settings("again") };
+    let accepted = host.control.reconfigure(&demo, again).await.unwrap();
+    assert_eq!(accepted.project.annotations.value("note"), Some("again"));
 }
