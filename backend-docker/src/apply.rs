@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     addresses, difference,
-    engine::{Place, State, at, last_line},
+    engine::{Place, State, at, gone_since, last_line},
     error::EngineError,
     files::Files,
     gates::{Stage, Stages},
@@ -185,13 +185,13 @@ impl Apply<'_> {
         let folder = self.files.project(&graph.project);
         self.ctx.step("create container", service).await?;
         let made = self.watch.engine.create_container(self.ctx, node, &folder).await;
-        made.map_err(|error| at("create container", service, error))
+        made.map_err(|error| gone_since("create container", service, error))
     }
 
     /// Starts a container unless it runs, or was a job that is done. It may be gone by now.
     async fn start(&self, place: &Place, node: &ContainerNode, graph: &Graph) -> Result<Start> {
         match self.start_if_there(place, node, graph).await {
-            // The engine also says so of a network.
+            // The engine also says so of a file.
             Err(error) if error.kind() == Kind::NotFound && self.state(&place.id, node).await?.is_none() => {
                 Ok(Start::Gone)
             }
@@ -226,7 +226,12 @@ impl Apply<'_> {
         });
         let _permit = permit.await?;
         self.ctx.step("start container", service).await?;
-        engine.start_container(self.ctx, id).await.map(|()| Start::Up).map_err(named)
+        match engine.start_container(self.ctx, id).await {
+            Err(error) if error.is_not_found() && self.state(id, node).await?.is_some() => {
+                Err(gone_since("start container", service, error))
+            }
+            other => other.map(|()| Start::Up).map_err(named),
+        }
     }
 
     async fn state(&self, id: &str, node: &ContainerNode) -> Result<Option<State>> {

@@ -244,6 +244,16 @@ pub(crate) fn at(step: &str, service: &str, error: impl Into<freehold_core::Erro
     error.with("step", step).with("service", service)
 }
 
+/// The same where it needed what was seen or made a moment ago. What is gone by now went with an earlier removal, which was
+/// given up and which the engine went on with: another try looks anew, and makes it.
+pub(crate) fn gone_since(step: &str, service: &str, error: EngineError) -> Error {
+    if !error.is_not_found() {
+        return at(step, service, error);
+    }
+    let gone = Error::new(Kind::Unavailable, format!("{step}: what it needs was removed meanwhile"));
+    at(step, service, gone.because(Error::from(error)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

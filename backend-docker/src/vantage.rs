@@ -15,7 +15,7 @@ use freehold_core::{Context, Error, Result};
 
 use crate::{
     config::Config,
-    engine::{Engine, Host, Identity, at},
+    engine::{Engine, Host, Identity, gone_since},
     observed::Observed,
 };
 
@@ -81,7 +81,7 @@ impl Vantage {
     pub(crate) async fn join(&self, engine: &Engine, ctx: &Context, network: &str) -> Result<()> {
         let Self::Container(own) = self else { return Ok(()) };
         ctx.step("join network", "").await?;
-        engine.admit_host(ctx, own, network).await.map_err(|error| at("join network", "", error))
+        engine.admit_host(ctx, own, network).await.map_err(|error| gone_since("join network", "", error))
     }
 
     /// Takes it into those networks of a project that it is not in: a container of Freehold that was made anew is in none.

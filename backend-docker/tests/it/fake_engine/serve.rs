@@ -59,6 +59,7 @@ async fn answer(
             engine.go_away();
             return Err(cut());
         }
+        Some(Trouble::NetworksGo) => engine.state().world.drop_networks(),
         Some(Trouble::MissesEvents) => engine.state().missed = 2,
         Some(Trouble::CutsEvents) => {
             let mut state = engine.state();

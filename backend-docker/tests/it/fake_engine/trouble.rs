@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
     HangsAfter,
     /// No answer, and the work is done once the containers were listed again: by then the client has given it up.
     Late,
+    /// An earlier removal, which was given up, takes the networks that nothing runs in just before it.
+    NetworksGo,
     /// The next list of such things does not have this change yet.
     StaleList,
     /// This event and the next are sent to nobody.
@@ -152,6 +154,9 @@ impl Call {
             | Self::SignalContainer => troubles.extend([Refuses(409), RefusesAfter(409)]),
             Self::StartContainer => troubles.extend([MissesEvents, CutsEvents]),
             _ => {}
+        }
+        if matches!(self, Self::CreateContainer | Self::JoinNetwork | Self::StartContainer) {
+            troubles.push(NetworksGo);
         }
         if self == Self::SignalContainer {
             troubles.extend([MissesEvents, CutsEvents]);

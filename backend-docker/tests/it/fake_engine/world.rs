@@ -300,6 +300,13 @@ impl World {
         Answer(201, json!({ "Id": id, "Warning": "" }))
     }
 
+    /// Removes those that nothing runs in.
+    pub(super) fn drop_networks(&mut self) {
+        let Self { networks, containers, .. } = self;
+        let in_use = |name: &str| containers.iter().any(|it| it.runs() && it.networks.contains(name));
+        networks.retain(|network| in_use(&network.name));
+    }
+
     pub(super) fn list_networks(&self, labels: &[String]) -> Answer {
         let listed = self.networks.iter().filter(|network| match_labels(&network.labels, labels));
         let listed = listed.map(|network| {

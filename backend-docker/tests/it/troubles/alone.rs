@@ -20,6 +20,14 @@ async fn a_call_that_the_engine_troubles_succeeds_or_may_come_again_and_converge
     println!("count: {survived} troubles of the engine survived by the Docker backend alone");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_that_an_earlier_removal_takes_while_a_project_is_resumed_are_made_anew() {
+    for call in [Call::CreateContainer, Call::JoinNetwork, Call::StartContainer] {
+        let case = Case { step: Step::Resume, call, n: 1, trouble: Trouble::NetworksGo };
+        live(case).await.unwrap_or_else(|problem| panic!("{case:?}: {problem}"));
+    }
+}
+
 async fn live(case: Case) -> Result<(), String> {
     let mut stage = Stage::new().await;
     let mut data = BTreeMap::new();
