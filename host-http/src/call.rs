@@ -45,6 +45,9 @@ pub(crate) struct Call {
     body: Vec<u8>,
 }
 
+/// How often a change is decided anew when others change the same thing.
+pub(crate) const TRIES: usize = 5;
+
 /// What stands in a path where its template has braces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parameters(BTreeMap<&'static str, String>);

@@ -36,6 +36,7 @@
 //! The `freehold` program is in this package too, behind the feature `program`; without it (`default-features = false`)
 //! there are the filters alone.
 
+mod annotations;
 mod api;
 mod audit;
 pub mod auth;

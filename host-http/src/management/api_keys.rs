@@ -20,7 +20,7 @@ use warp::{
 use self::opaque::{Note, Place, Type};
 use super::v1;
 use crate::{
-    call::Call,
+    call::{Call, TRIES},
     error::{json, private},
     route::Route,
     rule::{At, Rule},
@@ -186,9 +186,6 @@ async fn create(call: Call) -> Result<Response> {
     let (shown, _) = made.await?;
     Ok(private(StatusCode::CREATED, &shown))
 }
-
-/// How often a change is decided anew when others change the same project.
-const TRIES: usize = 5;
 
 /// What a change comes to.
 struct Decided {

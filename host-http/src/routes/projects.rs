@@ -4,7 +4,6 @@ use freehold_core::{
     Error, OrganizationId, PageRequest, ProjectFilter, ProjectName, Result, Status,
     accounts::{Action, Place, Resource},
     control_plane::{Amendment, Command, Protection},
-    project::Annotations,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,8 +14,8 @@ use warp::{
 
 use super::commands;
 use crate::{
-    audit,
-    call::{Call, List},
+    annotations, audit,
+    call::{Call, List, TRIES},
     error::{json, private},
     route::Route,
     rule::{At, Rule},
@@ -157,14 +156,26 @@ async fn show(call: Call) -> Result<Response> {
 )]
 async fn amend(call: Call) -> Result<Response> {
     let (reference, amend) = (call.project()?, call.json::<wire::AmendProject>()?);
-    let amendment = Amendment {
+    let mut amendment = Amendment {
         name: amend.name,
         protection: amend.protected.map(|protected| if protected { Protection::On } else { Protection::Off }),
-        annotations: amend.annotations.map(Annotations::new).transpose()?,
-        expected: None,
+        ..Amendment::default()
     };
-    let project = call.control().amend(&reference, amendment).await?;
-    Ok(json(StatusCode::OK, &wire::Project::from(project)))
+    let Some(sent) = amend.annotations.map(annotations::sent).transpose()? else {
+        let project = call.control().amend(&reference, amendment).await?;
+        return Ok(json(StatusCode::OK, &wire::Project::from(project)));
+    };
+    // The host's own stay as they are, also those that came meanwhile.
+    let mut tries = 1;
+    loop {
+        let seen = call.control().project(&reference).await?;
+        amendment.annotations = Some(annotations::replaced(&seen.annotations, &sent)?);
+        amendment.expected = Some(seen.version);
+        match call.control().amend(&reference, amendment.clone()).await {
+            Err(error) if error.is_lost_race() && tries < TRIES => tries += 1,
+            amended => return Ok(json(StatusCode::OK, &wire::Project::from(amended?))),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

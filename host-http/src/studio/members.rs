@@ -15,7 +15,7 @@ use warp::{
 
 use super::{empty, organizations::named, roles};
 use crate::{
-    call::Call,
+    call::{Call, TRIES},
     error::{self, json},
     route::Route,
     rule::{At, Rule},
@@ -107,9 +107,6 @@ fn forbidden(call: &Call, organization: &Organization, before: &[Grant], after: 
 pub(super) fn roles_within_reach(call: &Call, organization: &Organization, action: Action) -> Vec<Role> {
     Role::ALL.into_iter().filter(|role| may(call, organization, action, *role)).collect()
 }
-
-/// How often a change is decided anew when others change the same member.
-const TRIES: usize = 5;
 
 /// Changes what the member that the path names holds, if the caller may change all that changes. What is decided on is
 /// what is replaced: if somebody else changed it meanwhile, it is looked at and decided again. A role is the first whose

@@ -14,6 +14,7 @@ use utoipa::{
 };
 
 use super::Secret;
+use crate::annotations;
 
 /// One running copy of a stack. It holds no secret: those have a route of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -175,7 +176,7 @@ impl From<freehold_core::Project> for Project {
             status: project.status,
             status_operation: project.status_operation,
             observed_at: project.observed_at,
-            annotations: project.annotations.into(),
+            annotations: annotations::shown(project.annotations),
             protected: project.protected,
             excluded_services: project.excluded,
             limits: project.limits.into(),

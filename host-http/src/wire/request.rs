@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use freehold_core::{
     OrganizationId, ProjectName, Result, SecretName, SecretString, StackName, TargetName,
     control_plane::{self, Reconfigure},
-    project::Annotations,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Limits, Operation, Project, Secret};
+use crate::annotations;
 
 /// A project to be made.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -141,7 +141,7 @@ impl TryFrom<CreateProject> for control_plane::CreateProject {
             stack: request.stack,
             secrets: opened(request.secrets),
             variables: opened(request.variables),
-            annotations: Annotations::new(request.annotations)?,
+            annotations: annotations::sent(request.annotations)?,
             excluded: request.excluded_services,
             limits: request.limits.into(),
             first_run: first_run.collect::<Result<_>>()?,

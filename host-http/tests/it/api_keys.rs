@@ -1,6 +1,6 @@
 //! Opaque API keys that are made, renamed and deleted.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use freehold_core::{ExposeSecret, memory::MemoryStack};
 use futures_util::future::join_all;
@@ -139,4 +139,33 @@ async fn changes_of_two_keys_at_the_same_time_are_both_kept() {
     assert!(renamed.iter().all(|reply| reply.status() == 200));
     let names: Vec<_> = world.keys().await.iter().map(|key| key["name"].clone()).collect();
     assert_eq!(names, ["renamed", "renamed"]);
+}
+
+#[tokio::test]
+async fn what_is_told_of_keys_is_no_annotation_of_a_caller() {
+    let world = World::new().await;
+    let (projects, path) = ("/api/freehold/v1/projects", "/api/freehold/v1/projects/{ref}");
+    let renamed =
+        world.send("owner", "PATCH", &format!("{PATH}/secret_key"), &json!({ "name": "importer" })).await;
+    assert_eq!(renamed.status(), 200, "{}", renamed.text());
+    let annotated = world.send("owner", "PATCH", path, &json!({ "annotations": { "team": "x" } })).await;
+    assert_eq!((annotated.status(), &annotated.json()["annotations"]), (200, &json!({ "team": "x" })));
+    let taken = json!({ "api_key.secret_key": "null" });
+    let create = json!({ "organization": "acme", "name": "other", "annotations": taken });
+    for (method, path, body) in [("PATCH", path, json!({ "annotations": taken })), ("POST", projects, create)]
+    {
+        let refused = world.send("owner", method, path, &body).await;
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(refused.status() == 400 && message.contains("api_key.secret_key"), "{method}: {message}");
+    }
+    for (count, status) in [(48, 200), (49, 400)] {
+        let many: BTreeMap<_, _> = (0..count).map(|n| (format!("fact_{n}"), "x")).collect();
+        let annotated = world.send("owner", "PATCH", path, &json!({ "annotations": many })).await;
+        assert_eq!(annotated.status(), status, "{count}: {}", annotated.text());
+    }
+    let renamed =
+        world.send("owner", "PATCH", &format!("{PATH}/publishable_key"), &json!({ "name": "site" })).await;
+    assert_eq!(renamed.status(), 200, "there is room for the host's own: {}", renamed.text());
+    let names: Vec<_> = world.keys().await.iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["site", "importer"]);
 }

@@ -16,7 +16,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::studio::{keys::Keys, moment, view::View};
+use crate::{
+    annotations,
+    studio::{keys::Keys, moment, view::View},
+};
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +130,7 @@ pub(super) fn places(view: &View, keys: &Keys) -> Vec<Place> {
 
 /// What is told of the key in a place: that it is the one that the project was made with, unless somebody said otherwise.
 fn note(project: &Project, secret: &SecretName) -> Option<Note> {
-    let said = project.annotations.value(&annotation(secret));
+    let said = project.annotations.value(&annotations::api_key(secret));
     let said = said.and_then(|text| serde_json::from_str::<Option<Note>>(text).ok());
     said.unwrap_or_else(|| {
         let made = moment(project.created_at);
@@ -141,10 +144,6 @@ fn note(project: &Project, secret: &SecretName) -> Option<Note> {
     })
 }
 
-fn annotation(secret: &SecretName) -> String {
-    format!("api_key.{secret}")
-}
-
 /// The project's annotations with another note on the key in a place.
 ///
 /// # Errors
@@ -153,7 +152,7 @@ pub(super) fn noted(project: &Project, secret: &SecretName, note: Option<&Note>)
     let text = serde_json::to_string(&note)
         .map_err(|error| Error::internal("write down what is told of an API key").because(error))?;
     let mut entries = BTreeMap::from(project.annotations.clone());
-    entries.insert(annotation(secret), text);
+    entries.insert(annotations::api_key(secret), text);
     Annotations::new(entries)
 }
 
