@@ -6,7 +6,7 @@ mod opaque;
 use std::collections::BTreeSet;
 
 use freehold_core::{
-    Error, ExposeSecret, Kind, Project, Result,
+    Detail, Error, ExposeSecret, Kind, Operation, OperationState, Project, Result, Status,
     accounts::{Action, Resource},
     control_plane::{Accepted, Amendment, Command, Reconfigure},
 };
@@ -89,6 +89,27 @@ impl Found {
             }
             absent()
         })
+    }
+
+    /// Whether the gateway knows the texts that the places have, or is to know them before it runs again.
+    fn check_in_force(&self) -> Result<()> {
+        let Project { reference, status, status_operation, .. } = self.view.project;
+        match (status, status_operation) {
+            (Status::ActiveHealthy | Status::Inactive, _) | (Status::ActiveUnhealthy, None) => Ok(()),
+            (_, Some(operation)) if status.is_transitional() => {
+                let message = format!(
+                    "make an API key of project {reference}: it is {status}; wait for operation {operation}"
+                );
+                Err(Error::detailed(Detail::Busy { status, operation }, message))
+            }
+            _ => {
+                let message = format!(
+                    "make an API key of project {reference}: it is {status} since an operation gave up, and its gateway may not \
+                     know the key: restart, resume or repair it first"
+                );
+                Err(Error::new(Kind::Conflict, message))
+            }
+        }
     }
 
     /// The legacy key of that name as it is shown.
@@ -180,6 +201,7 @@ async fn create(call: Call) -> Result<Response> {
     opaque::check_template(sent.kind, sent.secret_jwt_template.as_ref())?;
     let note = Note::new(sent.name, sent.description)?;
     let made = decide(&call, |found| {
+        found.check_in_force()?;
         let place = opaque::free(found.places.clone(), sent.kind)?;
         Ok(Decided { command: tell(found, &place, &note)?, place, note: note.clone() })
     });
@@ -245,7 +267,8 @@ async fn change(call: Call) -> Result<Response> {
     Ok(private(StatusCode::OK, &shown))
 }
 
-/// Deletes a key: the project's gateway is made anew with a text that nobody was told.
+/// Deletes a key: the project's gateway is made anew with a text that nobody was told. That the key is deleted is said once
+/// it opens nothing any more.
 async fn delete(call: Call) -> Result<Response> {
     let deleted = decide(&call, |found| {
         let (place, note) = found.opaque(call.parameter("key"))?;
@@ -259,8 +282,39 @@ async fn delete(call: Call) -> Result<Response> {
         let command = Command::Reconfigure(project.reference, Box::new(settings));
         Ok(Decided { command, place: place.clone(), note: note.clone() })
     });
-    let (shown, _) = deleted.await?;
+    let (shown, accepted) = deleted.await?;
+    if let Some(operation) = accepted.operation {
+        out_of_force(&call, &operation).await?;
+    }
     Ok(private(StatusCode::OK, &shown))
+}
+
+/// Waits until the gateway was made anew.
+///
+/// # Errors
+/// `Timeout` if that is still on its way, `Conflict` with the cause if it gave up: the deleted key may open the project then.
+async fn out_of_force(call: &Call, operation: &Operation) -> Result<()> {
+    let Operation { id, project, .. } = operation;
+    let ended = match call.control().wait_operation(*id, call.patience(None)).await {
+        Err(error) if error.kind() == Kind::Timeout => {
+            let message = format!(
+                "see the deleted API key go out of force: it is in no list any more, and opens project {project} until \
+                 operation {id} has succeeded, which is on its way"
+            );
+            return Err(Error::new(Kind::Timeout, message).because(error));
+        }
+        ended => ended?,
+    };
+    if ended.state == OperationState::Succeeded {
+        return Ok(());
+    }
+    let cause = ended.error.map(|error| format!(": {}", error.message)).unwrap_or_default();
+    let message = format!(
+        "put the deleted API key out of force: it is in no list any more, and may open project {project} until \
+         POST /api/freehold/v1/projects/{project}/repair has succeeded, since operation {id} {}{cause}",
+        ended.state
+    );
+    Err(Error::new(Kind::Conflict, message))
 }
 
 async fn legacy(call: Call) -> Result<Response> {

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use freehold_core::{ExposeSecret, memory::MemoryStack};
+use freehold_core::{
+    ExposeSecret, Kind, Status,
+    faults::{Fault, Faults, Then},
+    memory::MemoryStack,
+};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -43,7 +47,8 @@ async fn a_deleted_key_leaves_its_place_to_one_with_another_text() {
 
     let deleted = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
     assert_eq!((deleted.status(), &deleted.json()["name"]), (200, &json!("default")), "{}", deleted.text());
-    world.idle().await;
+    let project = world.people.control.project(&world.project).await.unwrap();
+    assert_eq!(project.status, Status::ActiveHealthy, "it is out of force when that is answered");
     let new = world.secret_text().await;
     assert_ne!(old, new, "its text was made anew");
     let kinds: Vec<_> = world.keys().await.iter().map(|key| key["type"].clone()).collect();
@@ -120,7 +125,6 @@ async fn of_requests_for_one_place_at_the_same_time_one_gets_it() {
     let world = World::new().await;
     let deleted = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
     assert_eq!(deleted.status(), 200, "{}", deleted.text());
-    world.idle().await;
     let bodies: Vec<_> =
         (0..8).map(|n| json!({ "type": "secret", "name": format!("importer_{n}") })).collect();
     let replies = join_all(bodies.iter().map(|body| world.send("owner", "POST", PATH, body))).await;
@@ -168,4 +172,29 @@ async fn what_is_told_of_keys_is_no_annotation_of_a_caller() {
     assert_eq!(renamed.status(), 200, "there is room for the host's own: {}", renamed.text());
     let names: Vec<_> = world.keys().await.iter().map(|key| key["name"].clone()).collect();
     assert_eq!(names, ["site", "importer"]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_gives_up_says_so_and_no_key_is_made_until_the_gateway_is_as_wished() {
+    let at = |nth, then| Fault::new("call reconfigure before", then).nth(nth);
+    let faults = vec![at(1, Then::Fail(Kind::InvalidInput)), at(3, Then::Hang)];
+    let world = World::faulty(Faults { faults, ..Faults::default() }).await;
+    let deleted = world.send("owner", "DELETE", &format!("{PATH}/secret_key"), &Value::Null).await;
+    let message = deleted.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        deleted.status() == 409 && message.contains("failed") && message.contains("/repair"),
+        "{message}"
+    );
+    let make = json!({ "type": "secret", "name": "importer" });
+    let early = world.send("owner", "POST", PATH, &make).await;
+    let message = early.json()["message"].as_str().unwrap().to_owned();
+    assert!(early.status() == 409 && message.contains("repair"), "{message}");
+    world.people.control.repair(&world.project).await.unwrap();
+    world.idle().await;
+    let made = world.send("owner", "POST", PATH, &make).await;
+    assert_eq!(made.status(), 201, "{}", made.text());
+
+    world.people.control.repair(&world.project).await.unwrap();
+    let early = world.send("owner", "POST", PATH, &make).await;
+    assert!(early.status() == 409 && early.text().contains("wait for operation"), "{}", early.text());
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use freehold_core::{
-    ExposeSecret, ProjectRef,
+    Backend, ExposeSecret, ProjectRef,
     control_plane::TargetSettings,
+    faults::{Faults, FaultyBackend, Injector},
     memory::{MemoryBackend, MemoryStack},
     store::PortPool,
 };
@@ -49,6 +50,19 @@ impl World {
     /// Of a stack whose second port is the gateway's. Without a name there is no project yet.
     pub(crate) async fn of(stack: MemoryStack, name: &str) -> Self {
         let (people, asked) = Self::people(stack).await;
+        Self::with(people, asked, name).await
+    }
+
+    /// Whose backend meets these faults.
+    pub(crate) async fn faulty(faults: Faults) -> Self {
+        let (stack, injector) = (supabase::stack(), Arc::new(Injector::new(faults).unwrap()));
+        let count = stack.spec.port_count();
+        let backend = Arc::new(MemoryBackend::new().unwrap().with_stacks(vec![stack]));
+        let (people, listener) = in_front_of(FaultyBackend::new(backend, injector), count).await;
+        Self::with(people, serve(listener), "demo").await
+    }
+
+    async fn with(people: People, asked: Log, name: &str) -> Self {
         let project = people.project(name).await;
         let secrets = people.control.secrets(&project).await.unwrap();
         let key = secrets.get(&"service_role_key".parse().unwrap());
@@ -59,9 +73,7 @@ impl World {
     /// People without a project: the first that they make has the gateway.
     pub(crate) async fn people(stack: MemoryStack) -> (People, Log) {
         let (people, listener) = before_gateway(stack).await;
-        let asked = Log::default();
-        tokio::spawn(warp::serve(gateway(Arc::clone(&asked))).incoming(listener).run());
-        (people, asked)
+        (people, serve(listener))
     }
 
     /// Asks as a member.
@@ -80,16 +92,27 @@ impl World {
 /// stack.
 pub(crate) async fn before_gateway(stack: MemoryStack) -> (People, tokio::net::TcpListener) {
     let count = stack.spec.port_count();
+    in_front_of(MemoryBackend::new().unwrap().with_stacks(vec![stack]), count).await
+}
+
+/// The same on a backend whose stack has so many ports.
+async fn in_front_of(backend: impl Backend + 'static, count: u16) -> (People, tokio::net::TcpListener) {
     let (listener, port) = free_port().await;
     let pool = PortPool { first: port - 1, last: port - 2 + count };
     let settings = TargetSettings { port_pool: pool, ..TargetSettings::default() };
-    let backend = MemoryBackend::new().unwrap().with_stacks(vec![stack]);
     let people = People::on(backend, settings, |accounts| {
         let secret = Some(SECRET.into());
         accounts.sessions(Sessions::new(SessionConfig { secret, ..SessionConfig::default() }))
     })
     .await;
     (people, listener)
+}
+
+/// Runs the gateway.
+fn serve(listener: tokio::net::TcpListener) -> Log {
+    let asked = Log::default();
+    tokio::spawn(warp::serve(gateway(Arc::clone(&asked))).incoming(listener).run());
+    asked
 }
 
 /// A port of those that projects may have, held from now on: others that look for one at the same time get another.
