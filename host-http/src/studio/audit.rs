@@ -12,7 +12,7 @@ use warp::{
     reply::Response,
 };
 
-use super::moment;
+use super::{moment, organizations::named};
 use crate::{
     auth::Accounts,
     call::Call,
@@ -57,9 +57,9 @@ impl Query {
     }
 }
 
-/// What was done in an organization, also in one that is no more: for the superuser, as nobody else has a place in it.
 async fn of_organization(call: Call) -> Result<Response> {
-    list(&call, Some(Whose::Organization(call.parameter("slug").parse()?))).await
+    let organization = named(&call).await?;
+    list(&call, Some(Whose::Organization(organization.id))).await
 }
 
 /// What the caller did. A mere token did nothing as a person.

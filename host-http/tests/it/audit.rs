@@ -175,18 +175,3 @@ async fn what_was_asked_for_is_on_record_before_it_is_done() {
     let operations = people.control.operations(&Default::default(), &Default::default()).await.unwrap().items;
     assert!(kept[0].at <= operations[0].created_at, "{kept:?}");
 }
-
-#[tokio::test]
-async fn the_log_of_a_deleted_organization_is_there_for_the_superuser_alone() {
-    let people = People::new().await;
-    assert_eq!(people.send("DELETE", ACME, Some(&session("owner")), &Value::Null).await.status(), 200);
-    let path = format!("{ACME}/audit");
-    let reply = people.get(&path, people.superuser.expose()).await;
-    assert_eq!(reply.status(), 200, "{}", reply.text());
-    let reply = reply.json();
-    let entries = reply["result"].as_array().unwrap();
-    assert_eq!(told(entries), [("DELETE /api/platform/organizations/{slug}".to_owned(), 200, "session")]);
-    for name in ["owner", "stranger"] {
-        assert_eq!(people.get(&path, &session(name)).await.status(), 404, "{name}");
-    }
-}
