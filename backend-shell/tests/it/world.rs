@@ -112,8 +112,12 @@ impl World {
         let folders =
             fs::read_dir(&projects).unwrap().map(|entry| entry.unwrap().path().display().to_string());
         let here = |path: &Path| path.starts_with(&projects);
-        let processes =
-            processes().filter(|(_, cwd)| here(cwd)).map(|(pid, cwd)| format!("{pid} in {}", cwd.display()));
+        let working: BTreeMap<u32, PathBuf> = processes().filter(|(_, cwd)| here(cwd)).collect();
+        // What a server started comes and goes, and is gone with it.
+        let processes = working
+            .iter()
+            .filter(|(pid, cwd)| parent(**pid).is_some_and(|parent| working.get(&parent) != Some(cwd)))
+            .map(|(pid, cwd)| format!("{pid} in {}", cwd.display()));
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
         let users =
             passwd.lines().filter(|line| line.split(':').nth(5).is_some_and(|home| here(Path::new(home))));
@@ -151,6 +155,12 @@ pub(crate) fn processes() -> impl Iterator<Item = (u32, PathBuf)> {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         Some((pid, fs::read_link(entry.path().join("cwd")).ok()?))
     })
+}
+
+/// Who started a process, or took it in.
+fn parent(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// Whether a process runs: a corpse does not.
