@@ -155,15 +155,21 @@ async fn waiting_in_the_queue_costs_no_time_and_the_position_is_shown() {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A host that ended in the middle of a creation, and the operation as it left it.
+async fn handed_back(store: &Arc<MemoryStore>, backend: &Arc<MemoryBackend>) -> (ControlPlane, Operation) {
+    let host = started(store, backend, calm(), TargetSettings::default()).await.unwrap();
+    let reached = backend.hang_at("start service");
+    let created = host.create(demo("demo"), None).await.unwrap();
+    reached.await.unwrap();
+    host.shutdown(SECOND).await;
+    let operation = host.operation(created.operation.unwrap().id).await.unwrap();
+    (host, operation)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_back_is_no_failure_and_says_so_in_its_log() {
     let (store, backend) = (new_store(), new_backend());
-    let first = started(&store, &backend, calm(), TargetSettings::default()).await.unwrap();
-    let reached = backend.hang_at("start service");
-    let created = first.create(demo("demo"), None).await.unwrap();
-    reached.await.unwrap();
-    first.shutdown(SECOND).await;
-    let operation = first.operation(created.operation.unwrap().id).await.unwrap();
+    let (first, operation) = handed_back(&store, &backend).await;
     assert_eq!((operation.failures, operation.takeovers, operation.error), (0, 0, None));
     assert!(operation.log.iter().any(|line| line.message.starts_with("handed back")), "{:?}", operation.log);
     let events = first.events(0, 100).await.unwrap().events;
@@ -173,12 +179,7 @@ async fn what_is_handed_back_is_no_failure_and_says_so_in_its_log() {
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_back_keeps_its_time_however_long_nobody_takes_it() {
     let (store, backend) = (new_store(), new_backend());
-    let first = started(&store, &backend, calm(), TargetSettings::default()).await.unwrap();
-    let reached = backend.hang_at("start service");
-    let created = first.create(demo("demo"), None).await.unwrap();
-    reached.await.unwrap();
-    first.shutdown(SECOND).await;
-    let operation = first.operation(created.operation.unwrap().id).await.unwrap();
+    let (_, operation) = handed_back(&store, &backend).await;
     tokio::time::sleep(24 * 3600 * SECOND).await;
     assert!(store.now().await.unwrap() > operation.deadline, "the wait was too short to tell");
     let second = started(&store, &backend, calm(), TargetSettings::default()).await.unwrap();
