@@ -13,6 +13,10 @@ use crate::error::{During, password_refused, refuses_password};
 /// documentation, section "Client Connection Defaults".)
 const IDLE_IN_TRANSACTION: &str = "10000";
 
+/// What it costs to read a page that does not follow the one before, in pages that do: nearly the same in memory. (PostgreSQL's
+/// documentation, section "Planner Cost Constants".)
+const IN_MEMORY: &str = "1.1";
+
 /// Where the store is and how it is spoken to. Its `Debug` shows no secret.
 ///
 /// ```
@@ -113,6 +117,11 @@ impl Config {
             ("client_min_messages", "warning".to_owned()),
             ("statement_timeout", timeout.to_string()),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.to_owned()),
+            // What is asked for is small and in memory. A plan is kept for long, and one that reads a whole table because
+            // it is short so far would be kept until the next `ANALYZE`, however fast the table grows.
+            ("random_page_cost", IN_MEMORY.to_owned()),
+            // No statement is long enough to be worth a compiler.
+            ("jit", "off".to_owned()),
         ]))
     }
 }

@@ -57,7 +57,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values = ["100", "1000", "10000"])]
     projects: Vec<usize>,
     /// How many operations each figure is made of.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 20_000)]
     operations: usize,
     /// How many callers give commands at once, each waiting for the end of one before it gives the next.
     #[arg(long, default_value_t = 64)]

@@ -107,6 +107,9 @@ struct Arguments {
     /// Of which stacks.
     #[arg(long, value_delimiter = ',', default_values = ["one", "webapp"])]
     many_stacks: Vec<StackKind>,
+    /// Of which stacks the creation is measured again with health checks that run every ten minutes.
+    #[arg(long, value_delimiter = ',', default_values = ["eight"])]
+    rarely_checked: Vec<StackKind>,
     /// A folder for the pictures of where the time went, one a stack, from a first life that is not counted.
     #[arg(long)]
     pictures: Option<PathBuf>,
@@ -127,6 +130,9 @@ async fn main() {
     let mut targets = Vec::new();
     for kind in &arguments.stacks {
         targets.extend(lives(&arguments, *kind).await);
+    }
+    for kind in &arguments.rarely_checked {
+        targets.push(rarely_checked(&arguments, *kind).await);
     }
     if arguments.many > 0 {
         for kind in &arguments.many_stacks {
@@ -180,6 +186,31 @@ async fn lives(arguments: &Arguments, kind: StackKind) -> Vec<Target> {
         runner.close().await;
     }
     Target::of(kind, &stack.name, &figures)
+}
+
+/// What it costs that a stack's health checks run rarely: nothing, if nobody waits for them.
+async fn rarely_checked(arguments: &Arguments, kind: StackKind) -> Target {
+    let stacks = [Stack::of(kind).await, Stack::rarely_checked(kind).await];
+    let name = &stacks[0].name;
+    let mut runners = Vec::new();
+    for stack in &stacks {
+        runners.push(freehold::Freehold::start(stack, arguments.starts).await);
+    }
+    let mut took = [vec![], vec![]];
+    // The first round is not counted.
+    for round in 0..=arguments.rounds {
+        for (runner, took) in runners.iter().zip(&mut took) {
+            let creation = timed(runner.act(Action::Create, 0)).await;
+            runner.act(Action::Destroy, 0).await;
+            took.extend((round > 0).then_some(creation));
+        }
+    }
+    for runner in runners {
+        runner.close().await;
+    }
+    let [own, rarely] = took.map(|times| figures::median(&times));
+    println!("\n{name}, created with its own health checks in {own:.2} s, with checks every ten minutes in {rarely:.2} s");
+    Target::checked_rarely(name, rarely / own)
 }
 
 /// A life that is watched closely, and therefore not counted; it also warms everybody's caches.

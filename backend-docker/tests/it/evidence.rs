@@ -1,5 +1,6 @@
 //! What health takes for an answer: never only that a container runs, unless it says that this is all it knows.
 
+use bollard::{models::HealthStatusEnum, query_parameters::InspectContainerOptions};
 use freehold_core::{Destroyer, Health, Provisioner, ServiceHealth, Wish};
 
 use crate::fixture::{Fixture, PATIENCE, ctx, stack, state};
@@ -120,4 +121,32 @@ services:
     let plan = backend.plan(&ctx, &runtime, Wish::Active).await.unwrap();
     assert_eq!(plan.changes.len(), 1, "{plan:?}");
     backend.destroy(&ctx, &runtime.project).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_ready_when_it_answers_and_its_check_s_interval_does_not_matter() {
+    let compose = "
+x-service: &service
+  image: freehold-test/sql-job:1
+  entrypoint: [sleep, infinity]
+  init: true
+  healthcheck: {test: ['CMD', 'true'], interval: 1h}
+services:
+  first: *service
+  second:
+    <<: *service
+    depends_on: {first: {condition: service_healthy}}
+";
+    let folder = stack(compose, "name = \"hourly\"\n");
+    let Some(fixture) = Fixture::new(folder.path()).await else { return };
+    let runtime = fixture.runtime();
+    fixture.backend.provision(&ctx(), &runtime).await.unwrap();
+    for service in ["first", "second"] {
+        let id = fixture.container(&runtime.project, service).await;
+        let found = fixture.docker.inspect_container(&id, None::<InspectContainerOptions>).await.unwrap();
+        let health = found.state.and_then(|state| state.health).and_then(|health| health.status);
+        assert_eq!(health, Some(HealthStatusEnum::STARTING), "{service}: the engine has not asked it yet");
+    }
+    fixture.backend.destroy(&ctx(), &runtime.project).await.unwrap();
+    assert_eq!(fixture.census(&runtime.project).await, [""; 0]);
 }

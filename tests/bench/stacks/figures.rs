@@ -53,7 +53,7 @@ impl fmt::Display for Figures {
 }
 
 /// In seconds.
-fn median(times: &[Duration]) -> f64 {
+pub(crate) fn median(times: &[Duration]) -> f64 {
     let mut times = times.to_vec();
     times.sort_unstable();
     let middle = times.len() / 2;

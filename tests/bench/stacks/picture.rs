@@ -17,8 +17,9 @@ pub(crate) fn picture(stack: &str, timelines: &[(Who, Timeline)]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
          font-size=\"11\">\n<rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n\
-         <text x=\"8\" y=\"18\" font-size=\"13\">From create to ready, stack {stack}: waiting to be started \
-         (grey), started but not answering (orange), answering (green); the line is when it was told ready</text>\n"
+         <text x=\"8\" y=\"16\" font-size=\"13\">The stack {stack}, from create to ready</text>\n\
+         <text x=\"8\" y=\"31\">Grey: waits to be started. Orange: started. Green: answers; one that only a command inside can ask \
+         does once the engine ran its health check. Line: told ready.</text>\n"
     );
     let mut y = 34.0;
     for (who, timeline) in timelines {

@@ -85,6 +85,22 @@ impl Stack {
         copied(self.folder())
     }
 
+    /// The same, its health checks run no oftener than every ten minutes.
+    pub(crate) async fn rarely_checked(kind: StackKind) -> Self {
+        let mut stack = Self::of(kind).await;
+        let file = stack.folder().join("docker-compose.yml");
+        let compose = fs::read_to_string(&file).unwrap();
+        let rarely = |line: &str| match line.split_once("interval: ") {
+            Some((before, _)) => format!("{before}interval: 10m\n"),
+            None => format!("{line}\n"),
+        };
+        let changed: String = compose.lines().map(rarely).collect();
+        assert_ne!(changed, compose, "it has health checks");
+        fs::write(file, changed).unwrap();
+        stack.name += ", checked rarely";
+        stack
+    }
+
     /// How large it is.
     pub(crate) fn description(&self) -> String {
         format!("{} services, {} in a row", self.services.len(), self.depth())

@@ -8,6 +8,8 @@ use crate::{Action, Who, figures::Figures, stack::StackKind};
 const FASTER: f64 = 5.0;
 /// How many times as long as the floor Freehold takes at most to bring a stack up.
 const FLOOR: f64 = 1.3;
+/// How many times as long as with the intervals that it has a stack takes at most whose health checks run once in ten minutes.
+const RARELY: f64 = 1.2;
 /// How many times as long as one after the other copies take at most that come up at once.
 const AT_ONCE: f64 = 0.7;
 
@@ -49,6 +51,12 @@ impl Target {
     pub(crate) fn at_once(stack: &str, copies: usize, measured: f64) -> Self {
         let what = format!("{stack}, {copies} created at once against one after the other");
         Self { what, bound: Bound::AtMost(AT_ONCE), measured }
+    }
+
+    /// What is aimed at for health checks that run rarely: how many times as long as with the stack's own intervals it took.
+    pub(crate) fn checked_rarely(stack: &str, measured: f64) -> Self {
+        let what = format!("{stack}, create with health checks every ten minutes against its own");
+        Self { what, bound: Bound::AtMost(RARELY), measured }
     }
 
     fn is_met(&self) -> bool {
