@@ -219,7 +219,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn expire(&self, retention: &Retention) -> Result<()>;
 
-    /// How much there is of everything, for metrics.
+    /// How many projects there are and how much is to be done, for metrics.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -288,12 +288,12 @@ pub struct Retention {
     pub operations: Duration,
 }
 
-/// How much there is of everything.
+/// How many projects there are, and how much is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Projects by status.
     pub projects: BTreeMap<Status, u64>,
-    /// Operations by kind and state.
+    /// Operations in flight, by kind and state: those that have ended are kept for long, and too many to count.
     pub operations: BTreeMap<(OperationKind, OperationState), u64>,
     /// How long the oldest operation that is due has waited.
     pub oldest_waiting: Option<Duration>,

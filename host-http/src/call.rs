@@ -21,7 +21,7 @@ use crate::{
     auth::{Accounts, Known, Stranger},
     error,
     server::Peer,
-    throttle::Allowance,
+    throttle::{Allowance, Whose},
 };
 
 const REQUEST_ID: &str = "x-request-id";
@@ -187,9 +187,18 @@ impl Call {
     /// Counts what somebody unknown did against what their address may do. The reply is for when there is nothing left
     /// of it: 429.
     pub(crate) fn overspent(&self, allowance: Allowance) -> Option<Response> {
-        let address = self.peer.map(|Peer(address)| address);
-        let wait = self.api.throttle().spend(address, allowance).err()?;
-        let message = "too many such requests from this address: wait a little";
+        self.spend(Whose::at(self.peer.map(|Peer(address)| address)), allowance)
+    }
+
+    /// Counts a change that a person is about to make against what each may. The reply is for when there is nothing left of
+    /// it: 429. The installation's own token may do anything.
+    pub(crate) fn overspent_by_person(&self) -> Option<Response> {
+        self.spend(Whose::Person(self.actor()?.subject?), Allowance::Changes)
+    }
+
+    fn spend(&self, whose: Whose, allowance: Allowance) -> Option<Response> {
+        let wait = self.api.throttle().spend(whose, allowance).err()?;
+        let message = "too many such requests: wait a little";
         let id = &self.request_id;
         let mut response = error::refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message, id);
         let seconds = HeaderValue::from(wait.as_secs().max(1));

@@ -13,7 +13,7 @@ pub(crate) fn text(metrics: &Metrics) -> String {
         let count = census.projects.get(&status).copied().unwrap_or_default();
         page.sample("freehold_projects", &[("status", status.as_str())], count);
     }
-    page.family("freehold_operations", "gauge", "Operations in the store, by kind and state.");
+    page.family("freehold_operations", "gauge", "Operations in flight, by kind and state.");
     for ((kind, state), count) in &census.operations {
         let labels = [("kind", kind.as_str()), ("state", state.as_str())];
         page.sample("freehold_operations", &labels, count);

@@ -77,6 +77,11 @@ impl Route {
                     }
                     verdict => verdict?,
                 };
+                if audit::concerns(&self)
+                    && let Some(refusal) = call.overspent_by_person()
+                {
+                    return Ok(refusal);
+                }
                 let recorded = audit::begin(&self, &call).await?;
                 if verdict.is_err() {
                     if let Some(recorded) = recorded {

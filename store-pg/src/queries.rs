@@ -25,7 +25,7 @@ const REPLAY: &str =
     "SELECT body, project, operation FROM freehold.idempotency_keys WHERE organization = $1 AND key = $2";
 const PROJECTS_BY_STATUS: &str = "SELECT status, count(*) FROM freehold.projects GROUP BY status";
 const OPERATIONS_BY_STATE: &str =
-    "SELECT kind, state, count(*) FROM freehold.operations GROUP BY kind, state";
+    "SELECT kind, state, count(*) FROM freehold.operations WHERE ended_at IS NULL GROUP BY kind, state";
 const OLDEST_WAITING: &str = "SELECT (extract(epoch FROM clock_timestamp() - min(not_before)) * 1000)::bigint \
     FROM freehold.operations WHERE state = 'waiting' AND not_before <= clock_timestamp()";
 

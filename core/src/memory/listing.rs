@@ -51,7 +51,8 @@ impl State {
         for row in self.rows.values() {
             *census.projects.entry(row.project.status).or_default() += 1;
         }
-        for Recorded { operation, .. } in self.operations.values() {
+        let in_flight = self.operations.values().filter(|one| !one.operation.state.has_ended());
+        for Recorded { operation, .. } in in_flight {
             *census.operations.entry((operation.kind, operation.state)).or_default() += 1;
             if operation.state == OperationState::Waiting && operation.not_before <= now {
                 let waited = (now - operation.not_before).unsigned_abs();

@@ -1,6 +1,6 @@
 //! The audit log: what is done over HTTP is on it, and only those see it who may.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use freehold_core::{
     Status,
@@ -174,4 +174,30 @@ async fn what_was_asked_for_is_on_record_before_it_is_done() {
     assert_eq!((action.as_str(), *to), ("POST /v1/projects/{ref}/pause", Some(project)));
     let operations = people.control.operations(&Default::default(), &Default::default()).await.unwrap().items;
     assert!(kept[0].at <= operations[0].created_at, "{kept:?}");
+}
+
+#[tokio::test]
+async fn nobody_who_is_signed_in_fills_the_log_by_asking() {
+    const AT_ONCE: usize = 600;
+    let people = People::new().await;
+    let profile = "/api/platform/profile";
+    let body = json!({ "first_name": "Ada" });
+    let (mut refused, begun) = (None, Instant::now());
+    for made in 0..2 * AT_ONCE {
+        let reply = people.send("PATCH", profile, Some(&session("owner")), &body).await;
+        if reply.status() != 200 {
+            refused = Some((made, reply));
+            break;
+        }
+    }
+    let (made, reply) = refused.expect("somebody who asks in a loop is refused");
+    // One more each half second.
+    assert!((AT_ONCE..=AT_ONCE + 1 + begun.elapsed().as_secs() as usize * 2).contains(&made), "{made}");
+    assert_eq!((reply.status().as_u16(), &*reply.headers()["retry-after"]), (429, b"1".as_slice()));
+    assert_eq!(reply.json()["message"], "too many such requests: wait a little");
+    // Others go on, reading goes on, and what was refused is not on the log.
+    assert_eq!(people.send("PATCH", profile, Some(&session("admin")), &body).await.status(), 200);
+    assert_eq!(people.send("PATCH", profile, Some(people.superuser.expose()), &body).await.status(), 403);
+    let mine = log(&people, "/api/platform/profile/audit?limit=1000", "owner").await;
+    assert_eq!(mine.len(), made);
 }

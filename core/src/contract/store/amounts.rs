@@ -90,6 +90,7 @@ pub(super) async fn the_census_counts_projects_and_operations_and_how_long_the_o
     ensure_eq!(census.projects.get(&Status::ComingUp), Some(&2), "projects that come up");
     let waiting = (OperationKind::Create, OperationState::Waiting);
     ensure_eq!(census.operations.get(&waiting), Some(&2), "creates that wait");
+    ensure_eq!(census.operations.len(), 1, "what is in flight, without the create that has ended");
     ensure!(census.oldest_waiting.is_some(), "nobody knows how long the oldest waits");
     while try_claim(&*store).await?.is_some() {}
     ensure_eq!(store.census().await?.oldest_waiting, None, "how long the oldest waits when none does");
