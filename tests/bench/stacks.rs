@@ -209,7 +209,9 @@ async fn rarely_checked(arguments: &Arguments, kind: StackKind) -> Target {
         runner.close().await;
     }
     let [own, rarely] = took.map(|times| figures::median(&times));
-    println!("\n{name}, created with its own health checks in {own:.2} s, with checks every ten minutes in {rarely:.2} s");
+    println!(
+        "\n{name}, created with its own health checks in {own:.2} s, with checks every ten minutes in {rarely:.2} s"
+    );
     Target::checked_rarely(name, rarely / own)
 }
 

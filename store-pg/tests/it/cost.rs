@@ -5,7 +5,6 @@ mod record;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use freehold_core::Store as _;
 use sqlx::Connection as _;
 
 use self::{life::life, record::fill};
@@ -109,35 +108,6 @@ async fn with_ten_thousand_projects_nothing_is_read_from_one_end_to_the_other() 
             let scan = format!("Seq Scan on {table} ");
             assert!(!plan.contains(&scan), "{table} is read from one end to the other: {plan}");
         }
-    }
-}
-
-/// A plan that is kept was made of what was on record then. No statistics are gathered here meanwhile, as in the first minute
-/// of a host that is given many projects at once.
-#[tokio::test]
-async fn what_was_planned_with_little_on_record_does_not_read_everything_later() {
-    const PROJECTS: i64 = 300;
-    const ROUNDS: usize = 12;
-    let Some(database) = Database::migrated().await else { return };
-    let counter = Counter::before(&database).await.hurried();
-    let store = counter.store().await;
-    for round in 0..ROUNDS {
-        life(&store, &counter, round).await;
-    }
-    for project in 0..PROJECTS {
-        store.commit(create_change(&format!("another {project}"))).await.unwrap();
-        let lease = store.claim(&claim()).await.unwrap().remove(0).lease;
-        store.settle(ended(lease, Status::ActiveHealthy)).await.unwrap();
-    }
-    for round in ROUNDS..2 * ROUNDS {
-        life(&store, &counter, round).await;
-    }
-    store.close().await;
-    let mut read = rows_read(&database).await;
-    read.retain(|what, rows| GROWING.contains(&what.as_str()) && *rows > 0);
-    println!("read from one end to the other: {read:?}");
-    for (table, rows) in read {
-        assert!(rows < PROJECTS, "{table} was read from one end to the other: {rows} rows");
     }
 }
 
