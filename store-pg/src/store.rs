@@ -85,6 +85,8 @@ impl PgStore {
 
     /// Uses a pool that the caller has: its connections are shared, and one more is opened to listen. Their transactions are
     /// at the level READ COMMITTED unless told otherwise: the default, and what [`connect`](Self::connect) sets by itself.
+    /// Where many projects are expected, give them `random_page_cost = 1.1` and `jit = off`, as it also does: plans that are
+    /// kept from a small store then serve a large one.
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect), and `InvalidInput` if the pool's transactions are at another level.
