@@ -182,18 +182,22 @@ impl Engine {
 pub(crate) struct Patience(Instant);
 
 impl Patience {
-    /// From now.
+    /// Between two looks.
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    /// From now. A little longer than a request may take: where that is all the time that the call has left, the call's own
+    /// end comes first, and is what is told.
     pub(crate) fn new(ctx: &Context) -> Self {
-        Self(Instant::now() + ctx.margin())
+        Self(Instant::now() + ctx.margin() + Self::PAUSE)
     }
 
     /// Waits a moment before the next look. False if there was time enough.
     pub(crate) async fn lasts(self, ctx: &Context, what: &str) -> Result<bool, Error> {
-        const PAUSE: Duration = Duration::from_millis(50);
         if Instant::now() >= self.0 {
+            ctx.check()?;
             return Ok(false);
         }
-        ctx.pause(what, PAUSE).await?;
+        ctx.pause(what, Self::PAUSE).await?;
         Ok(true)
     }
 }
