@@ -81,7 +81,7 @@ pub(crate) fn made_in(mut response: Response, organization: OrganizationId) -> R
     response
 }
 
-/// Records what a call that passed its rule, or whose role does not allow it, is about to do. Where that cannot be
+/// Records what a call of a route that it [`concerns`] is about to do, or may not do by its role. Where that cannot be
 /// recorded, nothing is done.
 ///
 /// # Errors
@@ -89,9 +89,6 @@ pub(crate) fn made_in(mut response: Response, organization: OrganizationId) -> R
 pub(crate) async fn begin(route: &Route, call: &Call) -> Result<Option<Recorded>> {
     let api = call.api();
     let (Some(accounts), Some(actor)) = (api.auth().accounts(), call.actor()) else { return Ok(None) };
-    if !concerns(route) {
-        return Ok(None);
-    }
     let project = call.kept();
     let organization = project.map(|project| project.organization.clone());
     let entry = NewAuditEntry {

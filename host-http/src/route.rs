@@ -77,12 +77,14 @@ impl Route {
                     }
                     verdict => verdict?,
                 };
-                if audit::concerns(&self)
-                    && let Some(refusal) = call.overspent_by_person()
-                {
-                    return Ok(refusal);
-                }
-                let recorded = audit::begin(&self, &call).await?;
+                let recorded = if audit::concerns(&self) {
+                    if let Some(refusal) = call.overspent_by_person() {
+                        return Ok(refusal);
+                    }
+                    audit::begin(&self, &call).await?
+                } else {
+                    None
+                };
                 if verdict.is_err() {
                     if let Some(recorded) = recorded {
                         recorded.refused().await;
