@@ -32,7 +32,7 @@ const SOCKET_NAME: &str = "/.s.PGSQL.65535";
 pub(super) struct Folder {
     base: PathBuf,
     pub(super) user: Option<ServerUser>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -187,8 +187,19 @@ fn make(path: &Path, mode: u32) -> Result<()> {
         .map_err(|error| failed("make folder", path, error))
 }
 
-/// The lock goes with the process, however it ends.
-fn lock(path: &Path) -> Result<File> {
+/// The lock on a folder, held until this is dropped or the process ends, however it does.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would not do: a program that another thread is starting just now has the file too, from fork(2) to
+    /// execve(2), and the lock goes only with the last of them (flock(2)).
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -197,11 +208,29 @@ fn lock(path: &Path) -> Result<File> {
         .open(path)
         .map_err(|error| failed("open", path, error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Kind::Conflict,
             format!("use {}: another host uses it; stop that one first", path.with_file_name("").display()),
         )),
         Err(TryLockError::Error(error)) => Err(failed("lock", path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_left_is_free_though_a_program_that_is_starting_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = lock(&path).unwrap();
+        assert_eq!(lock(&path).unwrap_err().kind(), Kind::Conflict);
+        // As fork(2) does.
+        let starting = held.0.try_clone().unwrap();
+        drop(held);
+        drop(lock(&path).unwrap());
+        drop(starting);
     }
 }
