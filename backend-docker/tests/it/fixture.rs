@@ -206,11 +206,11 @@ pub(crate) fn password(runtime: &Runtime) -> &str {
     runtime.secrets.values().next().unwrap().expose_secret()
 }
 
-/// Consecutive ports that nobody listens on.
+/// Consecutive ports that no other test of this program has, be its project paused, and that nobody listens on.
 pub(crate) fn free_ports(count: u16) -> PortBlock {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
-        let first = rand::rng().random_range(20_000..29_900);
-        let block = PortBlock { first, count };
+        let block = PortBlock { first: NEXT.fetch_add(count, Ordering::Relaxed), count };
         if block.iter().all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return block;
         }

@@ -8,7 +8,7 @@ use freehold_core::{
     contract::{BackendFixture, backend::Offer},
 };
 
-use crate::world::{World, free_port, kill, sql};
+use crate::world::{World, free_ports, kill, sql};
 
 struct Postgresql(World);
 
@@ -25,7 +25,7 @@ impl BackendFixture for Postgresql {
     }
 
     fn ports(&self, count: u16) -> PortBlock {
-        PortBlock { first: free_port(), count }
+        free_ports(count)
     }
 
     fn offers(&self) -> &[Offer] {
