@@ -42,8 +42,7 @@ pub(crate) async fn stop(
         let users = containers.iter().zip(&stopped).filter(|((user, _), _)| uses(&needs, user, container));
         let users = users.map(|(_, user)| user).collect();
         async move {
-            all(users).await;
-            if stop_one(watch, ctx, container).await? {
+            if stop_one(watch, ctx, container, all(users)).await? {
                 told.send_replace(true);
             }
             if *then == Then::Remove {
@@ -91,12 +90,18 @@ fn needs(graph: &Graph) -> BTreeMap<&str, BTreeSet<&str>> {
     needs
 }
 
-/// Answers whether it has stopped.
-async fn stop_one(watch: &Watch, ctx: &Context, container: &Container) -> Result<bool> {
+/// Stops one that is looked at already while others stop before it. Answers whether it has stopped.
+async fn stop_one(
+    watch: &Watch,
+    ctx: &Context,
+    container: &Container,
+    before: impl Future<Output = ()>,
+) -> Result<bool> {
     let (id, service) = (container.id.as_str(), container.service());
     let engine = &watch.engine;
     let named = |error| at("stop container", service, error);
     let state = engine.state(ctx, id).await.map_err(|error| named(error.into()))?;
+    before.await;
     let Some(state) = state.filter(|state| state.running) else { return Ok(true) };
     ctx.step("stop container", service).await?;
     engine.signal_container(ctx, id, &state.stop_signal).await.map_err(|error| named(error.into()))?;
