@@ -80,7 +80,7 @@ fn the_host_dies_at_any_point_and_everything_comes_out_as_if_it_had_not() {
     }
     let seed = chosen("FREEHOLD_SEED", 1);
     let most = usize::try_from(chosen("FREEHOLD_CRASH_POINTS", 24)).unwrap();
-    let lab = Lab::new(23_000);
+    let lab = Lab::new(23_000..23_100);
     let mut queues = points(&lab);
     let all: usize = queues.values().map(VecDeque::len).sum();
     let mut random = Random(seed);
@@ -101,7 +101,8 @@ fn the_host_dies_at_any_point_and_everything_comes_out_as_if_it_had_not() {
     std::thread::scope(|scope| {
         for lane in 1..=LANES {
             let (queues, tally) = (&queues, &tally);
-            scope.spawn(move || lives(&Lab::new(23_000 + lane * 100), queues, tally));
+            let first = 23_000 + lane * 100;
+            scope.spawn(move || lives(&Lab::new(first..first + 100), queues, tally));
         }
     });
     let tally = tally.into_inner().unwrap();

@@ -4,7 +4,9 @@
 //! `FREEHOLD_RESTARTS` says how often PostgreSQL is killed, `FREEHOLD_ZOMBIES` how often a host stands still.
 
 use std::{
+    collections::BTreeSet,
     fs,
+    ops::Range,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -26,8 +28,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(first_port: u16) -> Self {
-        let lab = Lab::new(first_port);
+    fn new(ports: Range<u16>) -> Self {
+        let lab = Lab::new(ports);
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let store = lab.state().with_file_name("store");
         let server = runtime.block_on(EmbeddedServer::start(&EmbeddedConfig::new(&store))).unwrap();
@@ -66,11 +68,19 @@ impl Pair {
         events.and_then(|events| events.as_array().cloned()).unwrap_or_default()
     }
 
-    /// Asks one host, then the other, until one has answered.
+    /// Asks one host, then the other, until one has answered. What they say when they cannot is printed once each.
     fn asked(&self, arguments: &[&str]) -> Value {
-        let mut answer = None;
+        let (mut answer, mut refusals) = (None, BTreeSet::new());
         wait_until(&format!("{arguments:?} is answered"), || {
-            answer = self.hosts.iter().find_map(|host| host.try_json(arguments).ok());
+            answer = self.hosts.iter().find_map(|host| match host.try_json(arguments) {
+                Ok(answer) => Some(answer),
+                Err(said) => {
+                    if refusals.insert(said.clone()) {
+                        eprintln!("{said}");
+                    }
+                    None
+                }
+            });
             answer.is_some()
         });
         answer.unwrap()
@@ -110,7 +120,7 @@ fn a_host_that_stood_still_past_its_lease_writes_nothing_and_what_it_still_does_
     if !postgresql() {
         return;
     }
-    let pair = Pair::new(24_000);
+    let pair = Pair::new(25_000..25_100);
     let rounds = chosen("FREEHOLD_ZOMBIES", 2);
     let mut takeovers = 0;
     for round in 0..rounds {
@@ -161,12 +171,13 @@ fn a_postgresql_that_is_killed_every_few_seconds_under_load_loses_no_operation()
     if !postgresql() {
         return;
     }
-    let mut pair = Pair::new(24_200);
-    let restarts = chosen("FREEHOLD_RESTARTS", 3);
+    const PROJECTS: u16 = 4;
+    let restarts = u16::try_from(chosen("FREEHOLD_RESTARTS", 3)).unwrap();
+    let mut pair = Pair::new(25_200..25_200 + PROJECTS * restarts);
     let mut projects = vec![];
     let begun = Instant::now();
     for restart in 0..restarts {
-        for number in 0..4 {
+        for number in 0..PROJECTS {
             let name = format!("p{restart}-{number}");
             // Under a key, because an answer may be lost.
             let create = ["create", &name, "--no-wait", "--idempotency-key", &name];

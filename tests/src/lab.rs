@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -19,24 +20,25 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
-    first_port: u16,
+    ports: Range<u16>,
 }
 
 impl Lab {
-    /// An installation whose projects have ports from there on: labs run side by side.
+    /// An installation whose projects have those ports, one each: labs run side by side.
     ///
     /// # Panics
     /// If its files cannot be written.
     #[must_use]
-    pub fn new(first_port: u16) -> Self {
-        let lab = Self { folder: passable_folder(), first_port };
+    pub fn new(ports: Range<u16>) -> Self {
+        let lab = Self { folder: passable_folder(), ports };
         let hooks = workspace().join("tests/hooks/lab");
         let config = format!(
             "[control]\nwatch_seconds = 0\nlease_seconds = 3\nlease_margin_seconds = 1\nshutdown_grace_seconds = 1\n\n\
              [targets.lab]\nkind = \"shell\"\nconfig = {{ data = {:?}, hooks = {hooks:?} }}\n\
-             settings = {{ port_pool = {{ first = {first_port}, last = {} }} }}\n",
+             settings = {{ port_pool = {{ first = {}, last = {} }} }}\n",
             lab.data(),
-            first_port + 99,
+            lab.ports.start,
+            lab.ports.end - 1,
         );
         fs::write(lab.folder.path().join("freehold.toml"), config).expect("the configuration can be written");
         lab
@@ -45,7 +47,7 @@ impl Lab {
     /// The first port that its projects may have.
     #[must_use]
     pub fn first_port(&self) -> u16 {
-        self.first_port
+        self.ports.start
     }
 
     fn data(&self) -> PathBuf {
